@@ -1,0 +1,1 @@
+//! One file per subcommand: its flags (`Args`) and what it does (`run`).
