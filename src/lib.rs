@@ -1,2 +1,17 @@
-//! stub
-#![allow(missing_docs)]
+//! Catamaran: an L4 load balancer and VRRP router in one static binary, with
+//! health checks as WebAssembly plugins.
+//!
+//! The map, floor by floor; a room imports only from below, and
+//! `tests/architecture.rs` holds that:
+//!
+//! ```text
+//!  main        words from the shell in, exit code out
+//!  commands    one file per subcommand
+//!  app         the one composition: builds, connects, starts, drains
+//!  shell       acts: sockets, netlink, tasks, time, plugins
+//!  pure        decides: values in, values out
+//! ```
+
+pub mod commands;
+pub mod pure;
+pub mod shell;

@@ -1,0 +1,8 @@
+//! Health: what single probes found, and what we believe after several.
+//!
+//! This room decides when the next probe is due and when an endpoint goes up or
+//! down. It does not probe: `shell` runs plugins and hands their findings in.
+
+mod finding;
+
+pub use finding::{Cause, Finding};

@@ -1,0 +1,12 @@
+//! Floor 0: decisions. Values and `now` come in, values go out; nothing here
+//! opens a socket, reads a file or a clock, or logs.
+//!
+//! - [`addr`]: address types shared by all rooms
+//! - [`balancer`]: which endpoint takes a connection
+//! - [`config`]: the document, from text to checked values
+//! - [`health`]: from findings of single probes to up and down
+
+pub mod addr;
+pub mod balancer;
+pub mod config;
+pub mod health;
