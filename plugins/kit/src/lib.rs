@@ -1,0 +1,124 @@
+//! What Catamaran's own check plugins share: the contract's bindings, reading
+//! `config`, and one wording for the same event in every plugin.
+//!
+//! It decides nothing about an endpoint; each plugin does that itself.
+
+use serde::de::DeserializeOwned;
+
+/// The contract in Rust, generated from `plugins/wit`.
+///
+/// The world is the one with every interface. A component imports only what
+/// its plugin calls, so a plugin that never speaks HTTP does not ask for it.
+#[allow(
+    missing_docs,
+    unsafe_code,
+    reason = "generated; calls across the component boundary are unsafe by nature"
+)]
+pub mod bindings {
+    wit_bindgen::generate!({
+        world: "full-check",
+        path: "../wit",
+        pub_export_macro: true,
+        default_bindings_module: "catamaran_check_kit::bindings",
+    });
+}
+
+pub use bindings::catamaran::health::{connection, http, log, types};
+pub use bindings::{Guest, export};
+pub use types::{Endpoint, Error, Request, Verdict};
+
+/// Read a check's `config`. The error is for the operator and names the key
+/// that is wrong, or the keys there are.
+///
+/// # Errors
+///
+/// When the text is not JSON of the shape `T` asks for.
+pub fn config<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|error| {
+        // The operator wrote TOML and never sees this JSON, so a place in it
+        // would only mislead; and the document calls a field a key.
+        let text = error.to_string();
+        let text = text.split(" at line ").next().unwrap_or_default();
+        format!("config: {}", text.replace("field", "key"))
+    })
+}
+
+/// The reason of an `unhealthy` verdict after a request or a connection failed.
+pub fn reason(error: &Error) -> String {
+    match error {
+        Error::Denied(what) => format!("denied: {what}"),
+        Error::Refused => "connection refused".into(),
+        Error::Unreachable(why) => format!("unreachable: {why}"),
+        Error::TimedOut => "timed out".into(),
+        Error::Closed => "connection closed before the answer was complete".into(),
+        Error::Tls(how) => format!("TLS: {how}"),
+        Error::Protocol(what) => format!("protocol error: {what}"),
+        Error::TooLarge => "answer too large".into(),
+    }
+}
+
+/// The beginning of an endpoint's answer, fit for one line of a log: quoted,
+/// without control characters, at most `most` characters and `…` if cut.
+pub fn quote(bytes: &[u8], most: usize) -> String {
+    // Four bytes are the longest character, so this much always suffices.
+    let start = &bytes[..bytes.len().min(most.saturating_mul(4).saturating_add(4))];
+    let text = String::from_utf8_lossy(start);
+    let mut quoted = String::from("\"");
+    let mut characters = text.chars();
+    for character in characters.by_ref().take(most) {
+        match character {
+            '"' | '\\' | '\r' | '\n' | '\t' => quoted.extend(character.escape_default()),
+            // U+202E and its kin turn a line of text around; Debug knows them.
+            _ if character.is_control() || character.escape_debug().len() > 1 => quoted.push('\u{fffd}'),
+            _ => quoted.push(character),
+        }
+    }
+    quoted.push('"');
+    if characters.next().is_some() || start.len() < bytes.len() {
+        quoted.push('…');
+    }
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only the errors matter here")]
+    struct Keys {
+        path: Option<String>,
+        host: Option<String>,
+    }
+
+    #[test]
+    fn unknown_key_is_refused_with_the_keys_there_are() {
+        let error = config::<Keys>(r#"{"pth": "/"}"#).unwrap_err();
+        assert_eq!(error, "config: unknown key `pth`, expected `path` or `host`");
+    }
+
+    #[test]
+    fn wrong_type_is_refused_without_a_place_in_text_nobody_sees() {
+        let error = config::<Keys>(r#"{"path": 1}"#).unwrap_err();
+        assert_eq!(error, "config: invalid type: integer `1`, expected a string");
+    }
+
+    #[test]
+    fn quote_keeps_one_line_and_says_that_it_was_cut() {
+        assert_eq!(quote(b"220 ready\r\n", 40), r#""220 ready\r\n""#);
+        assert_eq!(quote(b"abcdef", 3), r#""abc"…"#);
+        assert_eq!(quote(b"\x00\x1b[31m\xff", 40), "\"\u{fffd}\u{fffd}[31m\u{fffd}\"");
+        assert_eq!(quote("a\u{202e}b".as_bytes(), 40), "\"a\u{fffd}b\"");
+        assert_eq!(quote("ééé".as_bytes(), 3), "\"ééé\"");
+        assert_eq!(quote(b"", 3), "\"\"");
+        assert_eq!(quote(&[b'x'; 100], 2), "\"xx\"…");
+    }
+
+    #[test]
+    fn every_error_has_a_plain_reason() {
+        assert_eq!(reason(&Error::Refused), "connection refused");
+        assert_eq!(reason(&Error::TimedOut), "timed out");
+        assert_eq!(reason(&Error::Tls("unknown issuer".into())), "TLS: unknown issuer");
+    }
+}
