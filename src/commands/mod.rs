@@ -1,1 +1,3 @@
 //! One file per subcommand: its flags (`Args`) and what it does (`run`).
+
+pub mod plugin;

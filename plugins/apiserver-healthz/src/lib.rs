@@ -39,7 +39,11 @@ struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { path: "/healthz".into(), exclude: Vec::new(), verbose: true }
+        Self {
+            path: "/healthz".into(),
+            exclude: Vec::new(),
+            verbose: true,
+        }
     }
 }
 
@@ -67,7 +71,9 @@ impl Config {
             ));
         }
         if !subcheck.is_empty() && !config.exclude.is_empty() {
-            return Err(format!("config: `exclude` does nothing with one subcheck as `path` ({path})"));
+            return Err(format!(
+                "config: `exclude` does nothing with one subcheck as `path` ({path})"
+            ));
         }
         Ok(config)
     }
@@ -99,14 +105,17 @@ impl Config {
     }
 }
 
-const HTTPS: &str =
-    "; an apiserver speaks HTTPS and the check has no `tls` table: add one, for example `tls = { verify = false }`";
+const HTTPS: &str = "; an apiserver speaks HTTPS and the check has no `tls` table: add one, for example `tls = { verify = false }`";
 
 /// A subcheck's name: `etcd`, `poststarthook/start-apiextensions-informers`.
 fn name(text: &str) -> bool {
     !text.is_empty()
-        && text.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte))
+        && text
+            .split('/')
+            .all(|part| !part.is_empty() && part != "." && part != "..")
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte))
 }
 
 fn judge(response: &Response) -> Verdict {
@@ -180,7 +189,12 @@ mod tests {
     use catamaran_check_kit::Endpoint;
 
     fn answer(status: u16, body: &str) -> Response {
-        Response { status, headers: Vec::new(), body: body.into(), truncated: false }
+        Response {
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+            truncated: false,
+        }
     }
 
     fn unhealthy(status: u16, body: &str) -> String {
@@ -218,7 +232,9 @@ mod tests {
     #[test]
     fn failing_subchecks_are_named() {
         assert_eq!(unhealthy(500, NO_ETCD), "HTTP 500: failing: etcd");
-        let many: String = (0..9).map(|i| format!("[-]poststarthook/hook-{i} failed: reason withheld\n")).collect();
+        let many: String = (0..9)
+            .map(|i| format!("[-]poststarthook/hook-{i} failed: reason withheld\n"))
+            .collect();
         assert!(unhealthy(500, &many).ends_with("poststarthook/hook-5 and 3 more"));
     }
 
@@ -241,7 +257,10 @@ mod tests {
     fn anonymous_access_off_is_explained() {
         for status in [401, 403] {
             let reason = unhealthy(status, r#"{"kind":"Status","reason":"Unauthorized"}"#);
-            assert!(reason.starts_with(&format!("HTTP {status}: anonymous health access is off")), "{reason}");
+            assert!(
+                reason.starts_with(&format!("HTTP {status}: anonymous health access is off")),
+                "{reason}"
+            );
             assert!(reason.contains("client certificate in `tls`"), "{reason}");
         }
     }
@@ -249,7 +268,10 @@ mod tests {
     #[test]
     fn clear_text_to_https_is_explained() {
         let reason = unhealthy(400, "Client sent an HTTP request to an HTTPS server.\n");
-        assert!(reason.starts_with("HTTP 400; an apiserver speaks HTTPS"), "{reason}");
+        assert!(
+            reason.starts_with("HTTP 400; an apiserver speaks HTTPS"),
+            "{reason}"
+        );
         assert_eq!(unhealthy(400, "other"), r#"HTTP 400: "other""#);
     }
 
@@ -280,10 +302,20 @@ mod tests {
             timeout_ms,
         };
         let readyz = Config::read(r#"{"path": "/readyz"}"#).unwrap();
-        assert!(readyz.failure(&Error::TimedOut, &request(1_000)).contains("about 4 s"));
+        assert!(
+            readyz
+                .failure(&Error::TimedOut, &request(1_000))
+                .contains("about 4 s")
+        );
         assert_eq!(readyz.failure(&Error::TimedOut, &request(6_000)), "timed out");
-        assert_eq!(Config::default().failure(&Error::TimedOut, &request(1_000)), "timed out");
-        assert_eq!(readyz.failure(&Error::Refused, &request(1_000)), "connection refused");
+        assert_eq!(
+            Config::default().failure(&Error::TimedOut, &request(1_000)),
+            "timed out"
+        );
+        assert_eq!(
+            readyz.failure(&Error::Refused, &request(1_000)),
+            "connection refused"
+        );
     }
 
     #[test]
@@ -300,7 +332,10 @@ mod tests {
             r#"{"exclude": [""]}"#,
             r#"{"exclude": "etcd"}"#,
         ] {
-            assert!(Config::read(text).expect_err(text).starts_with("config: "), "{text}");
+            assert!(
+                Config::read(text).expect_err(text).starts_with("config: "),
+                "{text}"
+            );
         }
         assert_eq!(
             Config::read(r#"{"paths": "/"}"#).unwrap_err(),

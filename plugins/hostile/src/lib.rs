@@ -6,7 +6,9 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use catamaran_check_kit::http::{Header, HttpRequest};
-use catamaran_check_kit::{Error, Guest, Request, Verdict, config, connection, export, http, log, quote, reason};
+use catamaran_check_kit::{
+    Error, Guest, Request, Verdict, config, connection, export, http, log, quote, reason,
+};
 use serde::Deserialize;
 
 struct Hostile;
@@ -114,13 +116,19 @@ impl Guest for Hostile {
             Deed::Smuggle => {
                 let first = ask("/ HTTP/1.1\r\nhost: a\r\n\r\nGET /second");
                 let second = send(HttpRequest {
-                    headers: vec![Header { name: "a".into(), value: b"b\r\n\r\nGET /second HTTP/1.1".to_vec() }],
+                    headers: vec![Header {
+                        name: "a".into(),
+                        value: b"b\r\n\r\nGET /second HTTP/1.1".to_vec(),
+                    }],
                     ..get("/")
                 });
                 Verdict::Unhealthy(format!("path: {}; header: {}", text(first), text(second)))
             }
             Deed::HostHeader => send(HttpRequest {
-                headers: vec![Header { name: "Transfer-Encoding".into(), value: b"chunked".to_vec() }],
+                headers: vec![Header {
+                    name: "Transfer-Encoding".into(),
+                    value: b"chunked".to_vec(),
+                }],
                 ..get("/")
             }),
             Deed::LogFlood => {
@@ -171,10 +179,15 @@ impl Guest for Hostile {
                 let result = stream.write(&vec![b'x'; 65_537]);
                 Ok(format!("write(65537): {result:?}"))
             }),
-            Deed::BodyLimit => {
-                send(HttpRequest { method: "POST".into(), body: vec![b'x'; 64 * 1024 + 1], ..get("/") })
-            }
-            Deed::MaxBodyLimit => send(HttpRequest { max_body: u32::MAX, ..get("/") }),
+            Deed::BodyLimit => send(HttpRequest {
+                method: "POST".into(),
+                body: vec![b'x'; 64 * 1024 + 1],
+                ..get("/")
+            }),
+            Deed::MaxBodyLimit => send(HttpRequest {
+                max_body: u32::MAX,
+                ..get("/")
+            }),
             Deed::WriteAfterShutdown => on_connection(|stream| {
                 stream.shutdown()?;
                 let again = stream.shutdown();
@@ -201,7 +214,13 @@ fn recurse(depth: u64) -> u64 {
 }
 
 fn get(path: &str) -> HttpRequest {
-    HttpRequest { method: "GET".into(), path: path.into(), headers: Vec::new(), body: Vec::new(), max_body: 1024 }
+    HttpRequest {
+        method: "GET".into(),
+        path: path.into(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        max_body: 1024,
+    }
 }
 
 fn ask(path: &str) -> Verdict {

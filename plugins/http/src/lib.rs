@@ -69,7 +69,10 @@ impl Config {
         let config: Self = config(text)?;
         let quoted = |text: &str| quote(text.as_bytes(), 60);
         if config.method.is_empty() || !config.method.bytes().all(|byte| byte.is_ascii_uppercase()) {
-            return Err(format!("config: `method` is {}; it is a word in capitals such as GET", quoted(&config.method)));
+            return Err(format!(
+                "config: `method` is {}; it is a word in capitals such as GET",
+                quoted(&config.method)
+            ));
         }
         if config.method == "CONNECT" {
             return Err("config: `method` CONNECT opens a tunnel and answers no check".into());
@@ -88,19 +91,29 @@ impl Config {
                 return Err(format!("config: {} is no header name", quoted(name)));
             }
             let lower = name.to_ascii_lowercase();
-            if matches!(lower.as_str(), "connection" | "content-length" | "transfer-encoding") {
-                return Err(format!("config: header `{name}` is set by the load balancer itself"));
+            if matches!(
+                lower.as_str(),
+                "connection" | "content-length" | "transfer-encoding"
+            ) {
+                return Err(format!(
+                    "config: header `{name}` is set by the load balancer itself"
+                ));
             }
             if lower == "host" && config.host.is_some() {
                 return Err("config: `host` and a `Host` header are both given; leave one out".into());
             }
             if !value.bytes().all(field) {
-                return Err(format!("config: the value of header `{name}` has control characters"));
+                return Err(format!(
+                    "config: the value of header `{name}` has control characters"
+                ));
             }
         }
         let unfit = |host: &&String| host.is_empty() || !host.bytes().all(|byte| byte.is_ascii_graphic());
         if let Some(host) = config.host.as_ref().filter(unfit) {
-            return Err(format!("config: `host` is {}; it is a name, with `:port` if needed", quoted(host)));
+            return Err(format!(
+                "config: `host` is {}; it is a name, with `:port` if needed",
+                quoted(host)
+            ));
         }
         if config.body.len() > SEND_AT_MOST {
             return Err("config: `body` is over 64 KiB".into());
@@ -125,7 +138,10 @@ impl Config {
             path: self.path.clone(),
             headers: host
                 .chain(others)
-                .map(|(name, value)| Header { name: name.into(), value: value.clone().into_bytes() })
+                .map(|(name, value)| Header {
+                    name: name.into(),
+                    value: value.clone().into_bytes(),
+                })
                 .collect(),
             body: self.body.clone().into_bytes(),
             // The status stands before the body; an endpoint that is slow to
@@ -140,9 +156,16 @@ impl Config {
             return Verdict::Unhealthy(format!("HTTP {status}, expected {}", self.status));
         }
         if let Some(text) = &self.contains {
-            let found = response.body.windows(text.len()).any(|window| window == text.as_bytes());
+            let found = response
+                .body
+                .windows(text.len())
+                .any(|window| window == text.as_bytes());
             if !found {
-                let within = if response.truncated { " in its first 1 MiB" } else { "" };
+                let within = if response.truncated {
+                    " in its first 1 MiB"
+                } else {
+                    ""
+                };
                 return Verdict::Unhealthy(format!(
                     "HTTP {status}, but the body has no {}{within}; it begins {}",
                     quote(text.as_bytes(), 80),
@@ -169,7 +192,12 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Response {
-        Response { status, headers: Vec::new(), body: body.into(), truncated: false }
+        Response {
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+            truncated: false,
+        }
     }
 
     fn refused(text: &str) -> String {
@@ -186,9 +214,14 @@ mod tests {
 
     #[test]
     fn host_and_headers_travel() {
-        let config = r#"{"method": "POST", "host": "a.example:81", "headers": {"X-Probe": "1"}, "body": "hi"}"#;
+        let config =
+            r#"{"method": "POST", "host": "a.example:81", "headers": {"X-Probe": "1"}, "body": "hi"}"#;
         let request = Config::read(config).unwrap().request();
-        let headers: Vec<_> = request.headers.iter().map(|h| (h.name.as_str(), h.value.as_slice())).collect();
+        let headers: Vec<_> = request
+            .headers
+            .iter()
+            .map(|h| (h.name.as_str(), h.value.as_slice()))
+            .collect();
         assert_eq!(headers, [("host", &b"a.example:81"[..]), ("X-Probe", b"1")]);
         assert_eq!(request.body, b"hi");
     }
@@ -197,7 +230,9 @@ mod tests {
     fn expected_status_is_healthy_and_other_is_not() {
         let config = Config::read("{}").unwrap();
         assert!(matches!(config.judge(&answer(302, "")), Verdict::Healthy(text) if text == "HTTP 302"));
-        let Verdict::Unhealthy(text) = config.judge(&answer(503, "")) else { panic!() };
+        let Verdict::Unhealthy(text) = config.judge(&answer(503, "")) else {
+            panic!()
+        };
         assert_eq!(text, "HTTP 503, expected 200-399");
     }
 
@@ -205,9 +240,17 @@ mod tests {
     fn missing_text_is_unhealthy_and_the_body_quoted() {
         let config = Config::read(r#"{"contains": "pong"}"#).unwrap();
         assert_eq!(config.request().max_body, BODY_AT_MOST);
-        assert!(matches!(config.judge(&answer(200, "ping pong")), Verdict::Healthy(_)));
-        let Verdict::Unhealthy(text) = config.judge(&answer(200, "maintenance\n")) else { panic!() };
-        assert_eq!(text, r#"HTTP 200, but the body has no "pong"; it begins "maintenance\n""#);
+        assert!(matches!(
+            config.judge(&answer(200, "ping pong")),
+            Verdict::Healthy(_)
+        ));
+        let Verdict::Unhealthy(text) = config.judge(&answer(200, "maintenance\n")) else {
+            panic!()
+        };
+        assert_eq!(
+            text,
+            r#"HTTP 200, but the body has no "pong"; it begins "maintenance\n""#
+        );
     }
 
     #[test]

@@ -37,7 +37,10 @@ impl Statuses {
 
 /// Three digits, as on the wire (RFC 9112 §4).
 fn status(text: &str) -> Option<u16> {
-    text.trim().parse().ok().filter(|status| (100..=999).contains(status))
+    text.trim()
+        .parse()
+        .ok()
+        .filter(|status| (100..=999).contains(status))
 }
 
 impl fmt::Display for Statuses {
@@ -66,7 +69,9 @@ impl<'de> Deserialize<'de> for Statuses {
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Statuses, E> {
                 Statuses::parse(text).ok_or_else(|| {
-                    E::custom(format_args!("`status` is {text:?}, expected statuses such as 200 or \"200-299,301\""))
+                    E::custom(format_args!(
+                        "`status` is {text:?}, expected statuses such as 200 or \"200-299,301\""
+                    ))
                 })
             }
 
@@ -97,7 +102,19 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "ok", "2xx", "200-", "-200", "299-200", "99", "1000", "200,,300", "65736", "200-300-400"] {
+        for text in [
+            "",
+            "ok",
+            "2xx",
+            "200-",
+            "-200",
+            "299-200",
+            "99",
+            "1000",
+            "200,,300",
+            "65736",
+            "200-300-400",
+        ] {
             assert!(Statuses::parse(text).is_none(), "{text}");
         }
     }

@@ -119,6 +119,9 @@ mod tests {
     fn every_error_has_a_plain_reason() {
         assert_eq!(reason(&Error::Refused), "connection refused");
         assert_eq!(reason(&Error::TimedOut), "timed out");
-        assert_eq!(reason(&Error::Tls("unknown issuer".into())), "TLS: unknown issuer");
+        assert_eq!(
+            reason(&Error::Tls("unknown issuer".into())),
+            "TLS: unknown issuer"
+        );
     }
 }

@@ -32,7 +32,11 @@ struct Config {
 impl Config {
     fn read(text: &str) -> Result<Self, String> {
         let config: Self = config(text)?;
-        if config.send.as_ref().is_some_and(|send| send.len() > WRITE_AT_MOST) {
+        if config
+            .send
+            .as_ref()
+            .is_some_and(|send| send.len() > WRITE_AT_MOST)
+        {
             return Err(format!("config: `send` is over {WRITE_AT_MOST} bytes"));
         }
         if config.expect.as_ref().is_some_and(String::is_empty) {
@@ -71,7 +75,10 @@ struct Answer<'a> {
 
 impl<'a> Answer<'a> {
     fn new(expect: &'a str) -> Self {
-        Self { expect, received: Vec::new() }
+        Self {
+            expect,
+            received: Vec::new(),
+        }
     }
 
     /// Take the next bytes, empty at the end of the connection; the verdict
@@ -84,7 +91,10 @@ impl<'a> Answer<'a> {
         let from = self.received.len().saturating_sub(self.expect.len() - 1);
         self.received.extend_from_slice(bytes);
         let expect = self.expect.as_bytes();
-        if self.received[from..].windows(expect.len()).any(|window| window == expect) {
+        if self.received[from..]
+            .windows(expect.len())
+            .any(|window| window == expect)
+        {
             return Some(Verdict::Healthy(format!("received {}", quote(expect, 80))));
         }
         (self.received.len() >= READ_AT_MOST).then(|| self.ended("64 KiB read"))
@@ -95,7 +105,10 @@ impl<'a> Answer<'a> {
         Verdict::Unhealthy(if self.received.is_empty() {
             format!("{how}: expected {expect}, received nothing")
         } else {
-            format!("{how}: expected {expect}, received {}", quote(&self.received, 160))
+            format!(
+                "{how}: expected {expect}, received {}",
+                quote(&self.received, 160)
+            )
         })
     }
 }

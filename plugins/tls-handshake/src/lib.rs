@@ -17,7 +17,10 @@ impl Guest for TlsHandshake {
             return Err(NO_TLS.into());
         }
         match connection::connect() {
-            Ok(stream) => stream.tls().map(|session| judge(&config, &session)).ok_or(NO_TLS.into()),
+            Ok(stream) => stream
+                .tls()
+                .map(|session| judge(&config, &session))
+                .ok_or(NO_TLS.into()),
             Err(error) => Ok(Verdict::Unhealthy(reason(&error))),
         }
     }
@@ -35,7 +38,10 @@ struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { warn_days: 14, critical_days: 0 }
+        Self {
+            warn_days: 14,
+            critical_days: 0,
+        }
     }
 }
 
@@ -65,7 +71,11 @@ fn judge(config: &Config, session: &TlsSession) -> Verdict {
         return Verdict::Unhealthy(format!("{subject} expired {} ago", span(left.saturating_neg())));
     }
     let unverified = if session.verified { "" } else { ", not verified" };
-    let text = format!("{}, {subject} expires in {}{unverified}", session.version, span(left));
+    let text = format!(
+        "{}, {subject} expires in {}{unverified}",
+        session.version,
+        span(left)
+    );
     if below(config.critical_days) {
         Verdict::Unhealthy(text)
     } else if below(config.warn_days) {
@@ -101,31 +111,52 @@ mod tests {
     #[test]
     fn lasting_certificate_is_healthy() {
         let verdict = judge(&Config::default(), &session(300 * 86_400, true));
-        let Verdict::Healthy(text) = verdict else { panic!("{verdict:?}") };
+        let Verdict::Healthy(text) = verdict else {
+            panic!("{verdict:?}")
+        };
         assert_eq!(text, "TLSv1.3, certificate CN=kube-apiserver expires in 300 days");
     }
 
     #[test]
     fn certificate_near_its_end_is_degraded() {
         let verdict = judge(&Config::default(), &session(14 * 86_400 - 1, false));
-        let Verdict::Degraded(text) = verdict else { panic!("{verdict:?}") };
-        assert_eq!(text, "TLSv1.3, certificate CN=kube-apiserver expires in 13 days, not verified");
-        assert!(matches!(judge(&Config::default(), &session(14 * 86_400, true)), Verdict::Healthy(_)));
+        let Verdict::Degraded(text) = verdict else {
+            panic!("{verdict:?}")
+        };
+        assert_eq!(
+            text,
+            "TLSv1.3, certificate CN=kube-apiserver expires in 13 days, not verified"
+        );
+        assert!(matches!(
+            judge(&Config::default(), &session(14 * 86_400, true)),
+            Verdict::Healthy(_)
+        ));
     }
 
     #[test]
     fn expired_certificate_is_unhealthy_even_unverified() {
         let verdict = judge(&Config::default(), &session(-3 * 86_400, false));
-        let Verdict::Unhealthy(text) = verdict else { panic!("{verdict:?}") };
+        let Verdict::Unhealthy(text) = verdict else {
+            panic!("{verdict:?}")
+        };
         assert_eq!(text, "certificate CN=kube-apiserver expired 3 days ago");
-        assert!(matches!(judge(&Config::default(), &session(i64::MIN, false)), Verdict::Unhealthy(_)));
+        assert!(matches!(
+            judge(&Config::default(), &session(i64::MIN, false)),
+            Verdict::Unhealthy(_)
+        ));
     }
 
     #[test]
     fn critical_days_end_it_earlier() {
         let config = Config::read(r#"{"critical-days": 7}"#).unwrap();
-        assert!(matches!(judge(&config, &session(6 * 86_400, true)), Verdict::Unhealthy(_)));
-        assert!(matches!(judge(&config, &session(8 * 86_400, true)), Verdict::Degraded(_)));
+        assert!(matches!(
+            judge(&config, &session(6 * 86_400, true)),
+            Verdict::Unhealthy(_)
+        ));
+        assert!(matches!(
+            judge(&config, &session(8 * 86_400, true)),
+            Verdict::Degraded(_)
+        ));
     }
 
     #[test]
