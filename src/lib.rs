@@ -1,17 +1,18 @@
-//! Catamaran: an L4 load balancer and VRRP router in one static binary, with
-//! health checks as WebAssembly plugins.
+//! Catamaran: an L4 load balancer in one static binary, with health checks as
+//! WebAssembly plugins.
 //!
 //! The map, floor by floor; a room imports only from below, and
 //! `tests/architecture.rs` holds that:
 //!
 //! ```text
-//!  main        words from the shell in, exit code out
+//!  cli         words from the shell in, exit code out
 //!  commands    one file per subcommand
 //!  app         the one composition: builds, connects, starts, drains
-//!  shell       acts: sockets, netlink, tasks, time, plugins
+//!  shell       acts: sockets, tasks, time, plugins, files
 //!  pure        decides: values in, values out
 //! ```
 
+pub mod app;
 pub mod commands;
 pub mod pure;
 pub mod shell;

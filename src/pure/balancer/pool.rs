@@ -40,4 +40,7 @@ pub struct Candidate {
     pub backup: bool,
     /// Enabled by the operator and believed healthy.
     pub ready: bool,
+    /// What hashing algorithms know it by: [`identity`](super::identity) of
+    /// its address, so that a new order in the document moves nobody.
+    pub identity: u64,
 }

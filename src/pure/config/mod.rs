@@ -273,7 +273,7 @@ pub struct Check {
 }
 
 /// Where a plugin comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PluginSource {
     /// One of the standard plugins in the binary.
     Standard(String),

@@ -1,0 +1,191 @@
+//! The one composition: from a checked document to running rooms.
+//!
+//! ```text
+//!  document ─ App::start ─┬─ wasm host ── one health task per endpoint ─┐ findings
+//!                         │                                             ▼
+//!                         │                          Supervised: beliefs of one pool
+//!                         │                                             │ View, in one step
+//!                         └─ proxy cores ◄── Pool::publish ◄────────────┘
+//! ```
+
+mod probing;
+mod supervised;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use crate::pure::config::{Config, PoolId};
+use crate::shell::forward::proxy::{Bound, Budget, Listener, Proxy, raise_open_files};
+
+use self::probing::Probing;
+use self::supervised::Supervised;
+
+/// How often a full table is spoken of.
+const SPEAK_OF_REFUSALS: Duration = Duration::from_secs(1);
+
+/// How often a drain looks whether it is done.
+const LOOK_WHETHER_DRAINED: Duration = Duration::from_millis(50);
+
+/// Time beyond a probe's own for its finding to arrive.
+const SETTLING_MARGIN: Duration = Duration::from_millis(500);
+
+/// The running daemon. Its tasks belong to the runtime that started it and
+/// end when it is dropped; [`App::stop`] ends its cores.
+pub struct App {
+    proxy: Proxy,
+    pools: Vec<Arc<Supervised>>,
+    tasks: JoinSet<()>,
+    settled_by: Instant,
+}
+
+impl App {
+    /// Load plugins, bind listeners, start probing. Connections wait in the
+    /// kernel until [`App::accept`].
+    ///
+    /// # Errors
+    /// One sentence that names what cannot be had: a plugin, a file, an address.
+    pub fn start(config: &Config) -> Result<Self, String> {
+        let fits = raise_open_files();
+        let most = config
+            .daemon
+            .max_connections
+            .map_or(fits, |wanted| wanted.min(fits));
+        let whole = Arc::new(Budget::new(Some(most)));
+        let pools: Vec<_> = config
+            .pools
+            .iter()
+            .map(|pool| Arc::new(Supervised::new(pool)))
+            .collect();
+        let probing = Probing::new(config)?;
+        let proxy = Proxy::start(listeners(config, &pools), &whole, threads(config))
+            .map_err(|error| error.to_string())?;
+        for (listener, address) in proxy.bound() {
+            tracing::info!(listener, %address, "listening");
+        }
+        let mut tasks = JoinSet::new();
+        probing.start(config, &pools, &mut tasks);
+        tasks.spawn(speak_of_refusals(
+            whole,
+            proxy.listeners().to_vec(),
+            pools.clone(),
+        ));
+        let longest = config
+            .checks
+            .iter()
+            .map(|check| check.timeout)
+            .max()
+            .unwrap_or_default();
+        Ok(Self {
+            proxy,
+            pools,
+            tasks,
+            settled_by: Instant::now() + longest + SETTLING_MARGIN,
+        })
+    }
+
+    /// The bound addresses with their listeners' names.
+    pub fn bound(&self) -> &[(String, SocketAddr)] {
+        self.proxy.bound()
+    }
+
+    /// Wait until each endpoint has been probed once, or has had the time for it.
+    pub async fn settle(&self) {
+        let settled = async {
+            for pool in &self.pools {
+                pool.settled().await;
+            }
+        };
+        tokio::select! {
+            () = settled => {}
+            () = sleep_until(self.settled_by) => {}
+        }
+    }
+
+    /// Start accepting connections.
+    pub fn accept(&self) {
+        self.proxy.accept();
+        tracing::info!("ready");
+    }
+
+    /// Accept no more; returns when no connection is left. Cancel it at will.
+    pub async fn drain(&self) {
+        tracing::info!(connections = self.proxy.open(), "draining");
+        self.proxy.drain();
+        let mut look = interval(LOOK_WHETHER_DRAINED);
+        // The cores take what waited in the kernel before they count as drained.
+        look.tick().await;
+        loop {
+            look.tick().await;
+            if self.proxy.open() == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Reset what is still open and end the cores.
+    pub fn stop(mut self) {
+        let connections = self.proxy.open();
+        self.tasks.abort_all();
+        self.proxy.stop();
+        tracing::info!(reset = connections, "stopped");
+    }
+}
+
+fn threads(config: &Config) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    config.daemon.threads.map_or_else(cores, usize::from)
+}
+
+fn listeners(config: &Config, pools: &[Arc<Supervised>]) -> Vec<Bound> {
+    let listener = |listener: &crate::pure::config::Listener| {
+        let PoolId(pool) = listener.pool;
+        let shared = Listener {
+            name: listener.name.clone(),
+            pool: pools[pool].pool().clone(),
+            budget: Budget::new(listener.max_connections),
+            idle_timeout: listener.idle_timeout,
+            tcp: listener.tcp,
+            log: listener.log,
+        };
+        (Arc::new(shared), listener.bind.clone())
+    };
+    config.listeners.iter().map(listener).collect()
+}
+
+/// Once a second, what was turned away because something was full.
+async fn speak_of_refusals(whole: Arc<Budget>, listeners: Vec<Arc<Listener>>, pools: Vec<Arc<Supervised>>) {
+    let mut tick = interval(SPEAK_OF_REFUSALS);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let refused = whole.take_refused();
+        if refused > 0 {
+            tracing::warn!(refused, max_connections = whole.most(), "the process is full");
+        }
+        for listener in &listeners {
+            let refused = listener.budget.take_refused();
+            if refused > 0 {
+                tracing::warn!(
+                    listener = listener.name,
+                    refused,
+                    max_connections = listener.budget.most(),
+                    "the listener is full",
+                );
+            }
+        }
+        for pool in &pools {
+            let refused = pool.pool().take_refused();
+            if refused > 0 {
+                tracing::warn!(
+                    pool = pool.pool().name,
+                    refused,
+                    "no endpoint could take the connection"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! One connection: choose an endpoint, connect, relay, write it down.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::Listener;
+use super::leash::Held;
+use super::limits::Budget;
+use super::pool::Pool;
+use super::record::{Cause, Record};
+use super::relay::Relay;
+use super::sockets::{connect, reset_on_close};
+use crate::pure::balancer::{EndpointId, Key};
+use crate::pure::config::WhenNoneReady;
+
+/// Pause before an endpoint that refused us is asked again, when there is no
+/// other left to ask.
+const BEFORE_ASKING_AGAIN: Duration = Duration::from_millis(200);
+
+/// How often a held connection looks for an endpoint that is not full any more.
+const LOOK_FOR_ROOM: Duration = Duration::from_millis(20);
+
+/// Places that a connection has taken in its listener and in the process,
+/// given back when it is dropped.
+pub struct Places {
+    listener: Arc<Listener>,
+    whole: Arc<Budget>,
+}
+
+impl Places {
+    /// Take both, or none when either is full.
+    pub fn take(listener: &Arc<Listener>, whole: &Arc<Budget>) -> Option<Self> {
+        if !whole.take() {
+            return None;
+        }
+        if !listener.budget.take() {
+            whole.give_back();
+            return None;
+        }
+        Some(Self {
+            listener: listener.clone(),
+            whole: whole.clone(),
+        })
+    }
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        self.listener.budget.give_back();
+        self.whole.give_back();
+    }
+}
+
+/// A place taken at an endpoint.
+struct Place<'a> {
+    pool: &'a Pool,
+    endpoint: EndpointId,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.pool.endpoint(self.endpoint).budget.give_back();
+    }
+}
+
+/// Carry one accepted connection from its first byte to its log line.
+pub async fn serve(places: Places, client: TcpStream, address: SocketAddr) {
+    let listener = &places.listener;
+    let pool = &listener.pool;
+    let mut record = Record::new(address);
+    let cause = match establish(pool, &mut record).await {
+        Ok((place, endpoint)) => {
+            let cause = relay(listener, place.endpoint, client, endpoint, &mut record).await;
+            if listener.log {
+                record.log(listener, cause, places.whole.used());
+            }
+            return;
+        }
+        Err(cause) => cause,
+    };
+    pool.count_refused();
+    reset_on_close(&client);
+    if listener.log {
+        record.log(listener, cause, places.whole.used());
+    }
+}
+
+/// Choose an endpoint and connect to it; on failure another, as often as the
+/// pool allows.
+async fn establish<'a>(pool: &'a Pool, record: &mut Record) -> Result<(Place<'a>, TcpStream), Cause> {
+    let ticket = pool.draw_ticket();
+    let key = Key {
+        source: record.client,
+        random: random(ticket, record.client),
+    };
+    let mut tried = Vec::new();
+    loop {
+        let Some(id) = pool.pick(&key, ticket, &tried) else {
+            if tried.is_empty() {
+                wait_for_ready(pool, record.accepted).await?;
+            } else {
+                tokio::time::sleep(BEFORE_ASKING_AGAIN).await;
+                tried.clear();
+            }
+            continue;
+        };
+        let place = Place { pool, endpoint: id };
+        record.endpoint = Some(id);
+        let began = Instant::now();
+        let attempt = connect(pool.endpoint(id).address, &pool.settings.tcp);
+        match timeout(pool.settings.connect_timeout, attempt).await {
+            Ok(Ok(stream)) => {
+                record.connecting = Some(began.elapsed());
+                return Ok((place, stream));
+            }
+            Ok(Err(_)) | Err(_) if record.retries < u32::from(pool.settings.retries) => {
+                record.retries += 1;
+                tried.push(id);
+            }
+            Ok(Err(_)) | Err(_) => return Err(Cause::ConnectFailed),
+        }
+    }
+}
+
+/// With nothing to choose from: refuse, or wait for as long as the pool allows.
+async fn wait_for_ready(pool: &Pool, accepted: Instant) -> Result<(), Cause> {
+    let cause = if pool.view().snapshot.has_ready() {
+        Cause::EndpointsFull
+    } else {
+        Cause::NoneReady
+    };
+    let WhenNoneReady::Hold(limit) = pool.settings.when_none_ready else {
+        return Err(cause);
+    };
+    let left = limit.checked_sub(accepted.elapsed()).ok_or(cause)?;
+    match cause {
+        // Nobody tells when an endpoint has room again, and few wait for it.
+        Cause::EndpointsFull => tokio::time::sleep(LOOK_FOR_ROOM.min(left)).await,
+        _ => {
+            let mut views = pool.watch();
+            // Either way the next choice decides; too late is noticed there.
+            let _ = timeout(left, views.wait_for(|view| view.snapshot.has_ready())).await;
+        }
+    }
+    Ok(())
+}
+
+async fn relay(
+    listener: &Listener,
+    id: EndpointId,
+    client: TcpStream,
+    endpoint: TcpStream,
+    record: &mut Record,
+) -> Cause {
+    let held = Held::new(listener.pool.clone(), id);
+    let mut relay = Relay::new(client, endpoint, listener.idle_timeout);
+    let cause = poll_fn(|cx| match held.poll_pulled(cx) {
+        std::task::Poll::Ready(cause) => std::task::Poll::Ready(cause),
+        std::task::Poll::Pending => relay.poll(cx),
+    })
+    .await;
+    (record.to_endpoint, record.to_client) = relay.carried();
+    if !matches!(cause, Cause::Closed | Cause::IdleTimeout) {
+        relay.sockets().into_iter().for_each(reset_on_close);
+    }
+    cause
+}
+
+/// A number that neighbours in time do not share (SplitMix64). It spreads
+/// load; nothing secret depends on it.
+fn random(ticket: u64, client: SocketAddr) -> u64 {
+    let mut mixed = ticket
+        .wrapping_add(u64::from(client.port()) << 48)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}

@@ -1,0 +1,88 @@
+//! A core: one thread, one runtime, its own sockets and connections.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::runtime::Builder;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::limits::Budget;
+use super::{Listener, acceptor, leash};
+
+/// Where the process is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Bound; connections wait in the kernel until the first probes are done.
+    Waiting,
+    /// Accepting.
+    Running,
+    /// Not accepting; connections finish.
+    Draining,
+    /// Connections are reset, the core ends.
+    Ending,
+}
+
+/// A core before it starts.
+pub struct Core {
+    whole: Arc<Budget>,
+    sockets: Vec<(Arc<Listener>, TcpListener)>,
+}
+
+impl Core {
+    /// A core without sockets; `whole` bounds the process.
+    pub fn new(whole: Arc<Budget>) -> Self {
+        Self {
+            whole,
+            sockets: Vec::new(),
+        }
+    }
+
+    /// Add a listening, non-blocking socket.
+    pub fn listen(&mut self, listener: Arc<Listener>, socket: TcpListener) {
+        self.sockets.push((listener, socket));
+    }
+
+    /// Start the thread.
+    pub fn start(self, index: usize, phase: watch::Receiver<Phase>) -> io::Result<JoinHandle<()>> {
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        std::thread::Builder::new()
+            .name(format!("core-{index}"))
+            .spawn(move || runtime.block_on(self.run(phase)))
+    }
+
+    async fn run(self, mut phase: watch::Receiver<Phase>) {
+        let mut tasks = JoinSet::new();
+        for (listener, socket) in self.sockets {
+            match tokio::net::TcpListener::from_std(socket) {
+                Ok(socket) => {
+                    tasks.spawn(resetting(listener.clone()));
+                    tasks.spawn(acceptor::accept(
+                        listener,
+                        self.whole.clone(),
+                        socket,
+                        phase.clone(),
+                    ));
+                }
+                Err(error) => tracing::error!(listener = listener.name, %error, "cannot watch a socket"),
+            }
+        }
+        // A sender that is gone means the same.
+        let _ = phase.wait_for(|phase| *phase == Phase::Ending).await;
+        leash::pull_all();
+        while !leash::is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Reset connections whenever a new view of the listener's pool wants it.
+async fn resetting(listener: Arc<Listener>) {
+    let mut views = listener.pool.watch();
+    while views.changed().await.is_ok() {
+        views.borrow_and_update();
+        leash::pull_down(&listener.pool);
+    }
+}

@@ -1,0 +1,116 @@
+//! How a core ends a connection that it has handed to a task.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::pool::Pool;
+use super::record::Cause;
+use crate::pure::balancer::EndpointId;
+
+thread_local! {
+    /// The connections of this core, by a number that is never used twice.
+    static OPEN: RefCell<Open> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Open {
+    next: u64,
+    leashes: HashMap<u64, Arc<Leash>>,
+}
+
+/// One end is held by the connection's task, the other by its core.
+pub struct Leash {
+    pool: Arc<Pool>,
+    endpoint: EndpointId,
+    pulled: AtomicU8,
+    waker: Mutex<Option<Waker>>,
+}
+
+/// The task's end; dropping it forgets the connection.
+pub struct Held {
+    number: u64,
+    leash: Arc<Leash>,
+}
+
+const NOT_PULLED: u8 = 0;
+const ENDPOINT_DOWN: u8 = 1;
+const DRAINED: u8 = 2;
+
+impl Held {
+    /// Enter a connection of the calling task's core.
+    pub fn new(pool: Arc<Pool>, endpoint: EndpointId) -> Self {
+        let leash = Arc::new(Leash {
+            pool,
+            endpoint,
+            pulled: AtomicU8::new(NOT_PULLED),
+            waker: Mutex::new(None),
+        });
+        let number = OPEN.with_borrow_mut(|open| {
+            open.next += 1;
+            open.leashes.insert(open.next, leash.clone());
+            open.next
+        });
+        // The endpoint may have gone down while we connected to it.
+        if leash.pool.view().reset[endpoint.index()] {
+            leash.pull(ENDPOINT_DOWN);
+        }
+        Self { number, leash }
+    }
+
+    /// Ready once the core wants the connection to end, with the reason.
+    pub fn poll_pulled(&self, cx: &mut Context<'_>) -> Poll<Cause> {
+        let mut waker = self.leash.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.leash.pulled.load(Ordering::Acquire) {
+            ENDPOINT_DOWN => return Poll::Ready(Cause::EndpointDown),
+            DRAINED => return Poll::Ready(Cause::Drained),
+            _ => {}
+        }
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        OPEN.with_borrow_mut(|open| open.leashes.remove(&self.number));
+    }
+}
+
+impl Leash {
+    fn pull(&self, why: u8) {
+        let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        self.pulled.store(why, Ordering::Release);
+        if let Some(waker) = waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// End this core's connections to endpoints of `pool` that its view wants reset.
+pub fn pull_down(pool: &Arc<Pool>) {
+    let view = pool.view();
+    each(|leash| {
+        if Arc::ptr_eq(&leash.pool, pool) && view.reset[leash.endpoint.index()] {
+            leash.pull(ENDPOINT_DOWN);
+        }
+    });
+}
+
+/// End all of this core's connections.
+pub fn pull_all() {
+    each(|leash| leash.pull(DRAINED));
+}
+
+/// Whether this core has no connection left.
+pub fn is_empty() -> bool {
+    OPEN.with_borrow(|open| open.leashes.is_empty())
+}
+
+fn each(act: impl Fn(&Leash)) {
+    OPEN.with_borrow(|open| open.leashes.values().for_each(|leash| act(leash)));
+}

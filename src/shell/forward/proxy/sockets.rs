@@ -1,0 +1,108 @@
+//! Sockets with the options that balancing wants.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::pure::addr::ListenAddr;
+use crate::pure::config::TcpSettings;
+
+/// Connections that may wait to be accepted, per socket; the kernel cuts it to
+/// `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// `copies` sockets on one address, among which the kernel spreads connections.
+/// Port 0 is a free port, the same for all.
+///
+/// The address need not exist yet (IP_FREEBIND): it may come with a virtual
+/// router. What is set here is inherited by every accepted connection.
+pub fn listen(bind: ListenAddr, tcp: &TcpSettings, copies: usize) -> io::Result<Vec<TcpListener>> {
+    // Sockets that share a port would also share it with another process of
+    // ours, and each would get half of the connections; one that does not
+    // share finds out whether the port is free.
+    let port = bound(bind, false)?
+        .local_addr()?
+        .as_socket()
+        .map_or(bind.port, |address| address.port());
+    (0..copies)
+        .map(|_| {
+            let socket = bound(ListenAddr { port, ..bind }, true)?;
+            socket.set_tcp_nodelay(true)?;
+            apply(SockRef::from(&socket), tcp)?;
+            socket.listen(BACKLOG)?;
+            Ok(socket.into())
+        })
+        .collect()
+}
+
+fn bound(bind: ListenAddr, shared: bool) -> io::Result<Socket> {
+    let (socket, address) = match bind.ip {
+        Some(ip) => {
+            let address = SocketAddr::new(ip, bind.port);
+            (stream_socket(Domain::for_address(address))?, address)
+        }
+        None => any_address(bind.port)?,
+    };
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(bind.ip.is_some())?;
+        socket.set_freebind_v6(true)?;
+    } else {
+        socket.set_freebind_v4(true)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// IPv6 that takes IPv4 too, or IPv4 alone on a kernel without IPv6.
+fn any_address(port: u16) -> io::Result<(Socket, SocketAddr)> {
+    match stream_socket(Domain::IPV6) {
+        Ok(socket) => Ok((socket, (Ipv6Addr::UNSPECIFIED, port).into())),
+        Err(error) if error.raw_os_error() == Some(nix::errno::Errno::EAFNOSUPPORT as i32) => {
+            Ok((stream_socket(Domain::IPV4)?, (Ipv4Addr::UNSPECIFIED, port).into()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn stream_socket(domain: Domain) -> io::Result<Socket> {
+    Socket::new(domain, Type::STREAM, Some(Protocol::TCP))
+}
+
+/// Connect to an endpoint; the caller bounds the time.
+pub async fn connect(address: SocketAddr, tcp: &TcpSettings) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_nodelay(true)?;
+    apply(SockRef::from(&socket), tcp)?;
+    socket.connect(address).await
+}
+
+fn apply(socket: SockRef<'_>, tcp: &TcpSettings) -> io::Result<()> {
+    if let Some(idle) = tcp.keepalive {
+        let between = (idle / 3).max(Duration::from_secs(1));
+        let keepalive = TcpKeepalive::new()
+            .with_time(idle)
+            .with_interval(between)
+            .with_retries(3);
+        socket.set_tcp_keepalive(&keepalive)?;
+    }
+    if tcp.user_timeout.is_some() {
+        socket.set_tcp_user_timeout(tcp.user_timeout)?;
+    }
+    Ok(())
+}
+
+/// Make closing this socket a reset instead of an orderly end.
+pub fn reset_on_close(stream: &TcpStream) {
+    // Fails only on a socket that is closed already, which is what we want.
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}

@@ -1,0 +1,195 @@
+//! What a running plugin can reach: its endpoint, and the log.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use wasmtime::Result;
+use wasmtime::component::{Resource, ResourceTable};
+
+use super::bindings::catamaran::health;
+use super::bindings::catamaran::health::connection::TlsSession;
+use super::bindings::catamaran::health::http::{HttpRequest, Response};
+use super::bindings::catamaran::health::types::Error;
+use super::limits::{CONNECTIONS, Fence, LOG_LINES};
+use super::stream::{Stream, Wire};
+use super::tls::TlsClient;
+use super::{failure, host, http};
+use crate::pure::health::Cause;
+
+/// How much a plugin's message matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// For the plugin's author.
+    Debug,
+    /// Worth knowing.
+    Info,
+    /// Someone should look.
+    Warn,
+    /// Something is wrong.
+    Error,
+}
+
+/// One probe's side of the fence.
+pub struct Guest {
+    endpoint: SocketAddr,
+    server_name: Option<String>,
+    tls: Option<Arc<TlsClient>>,
+    table: ResourceTable,
+    connections: u32,
+    /// Memory and tables.
+    pub fence: Fence,
+    /// What the plugin logged, in order.
+    pub log: Vec<(Level, String)>,
+    /// Log lines beyond the limit.
+    pub dropped: u32,
+    /// The last network operation's failure; none after one that worked.
+    pub last_failure: Option<Cause>,
+    /// What the plugin asked for and may not have.
+    pub denied: Option<String>,
+    /// What it waits for, for the message of a time-out.
+    pub doing: &'static str,
+}
+
+impl Guest {
+    /// The fence around `endpoint`.
+    pub fn new(
+        endpoint: SocketAddr,
+        server_name: Option<String>,
+        tls: Option<Arc<TlsClient>>,
+        fence: Fence,
+    ) -> Self {
+        Self {
+            endpoint,
+            server_name,
+            tls,
+            table: ResourceTable::new(),
+            connections: 0,
+            fence,
+            log: Vec::new(),
+            dropped: 0,
+            last_failure: None,
+            denied: None,
+            doing: "in the plugin",
+        }
+    }
+
+    /// Note how an operation ended, and hand it on.
+    fn note<T>(&mut self, outcome: Result<T, Error>) -> Result<T, Error> {
+        self.doing = "in the plugin";
+        self.last_failure = outcome.as_ref().err().map(failure::cause);
+        if let Err(Error::Denied(what)) = &outcome {
+            self.denied.get_or_insert_with(|| what.clone());
+        }
+        outcome
+    }
+
+    async fn wire(&mut self) -> Result<Wire, Error> {
+        self.connections += 1;
+        if self.connections > CONNECTIONS {
+            return Err(Error::Denied(format!(
+                "the plugin wanted more than {CONNECTIONS} connections"
+            )));
+        }
+        Wire::connect(
+            self.endpoint,
+            self.tls.as_deref(),
+            self.server_name.as_deref(),
+            &mut self.doing,
+        )
+        .await
+    }
+
+    /// `Host` as clients write it: the port only where it is not the scheme's own.
+    fn authority(&self) -> String {
+        let usual = if self.tls.is_some() { 443 } else { 80 };
+        let name = match (&self.server_name, self.endpoint) {
+            (Some(name), _) => name.clone(),
+            (None, SocketAddr::V4(address)) => address.ip().to_string(),
+            (None, SocketAddr::V6(address)) => format!("[{}]", address.ip()),
+        };
+        if self.endpoint.port() == usual {
+            name
+        } else {
+            format!("{name}:{}", self.endpoint.port())
+        }
+    }
+
+    async fn exchange(&mut self, asked: HttpRequest) -> Result<Response, Error> {
+        let max_body = asked.max_body;
+        let request = http::request(asked, &self.authority())?;
+        let wire = self.wire().await?;
+        http::exchange(wire, request, max_body, &mut self.doing).await
+    }
+
+    async fn open(&mut self) -> Result<Stream, Error> {
+        let wire = self.wire().await?;
+        Ok(Stream::new(
+            wire,
+            self.tls.as_ref().is_some_and(|tls| tls.verified()),
+        ))
+    }
+}
+
+impl health::types::Host for Guest {}
+
+impl health::log::Host for Guest {
+    async fn log(&mut self, level: health::log::Level, message: String) -> Result<()> {
+        if self.log.len() == LOG_LINES {
+            self.dropped = self.dropped.saturating_add(1);
+            return Ok(());
+        }
+        let level = match level {
+            health::log::Level::Debug => Level::Debug,
+            health::log::Level::Info => Level::Info,
+            health::log::Level::Warn => Level::Warn,
+            health::log::Level::Error => Level::Error,
+        };
+        self.log.push((level, host::one_line(&message)));
+        Ok(())
+    }
+}
+
+impl health::http::Host for Guest {
+    async fn request(&mut self, request: HttpRequest) -> Result<Result<Response, Error>> {
+        let outcome = self.exchange(request).await;
+        Ok(self.note(outcome))
+    }
+}
+
+impl health::connection::Host for Guest {
+    async fn connect(&mut self) -> Result<Result<Resource<Stream>, Error>> {
+        let outcome = self.open().await;
+        match self.note(outcome) {
+            Ok(stream) => Ok(Ok(self.table.push(stream)?)),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}
+
+impl health::connection::HostStream for Guest {
+    async fn read(&mut self, stream: Resource<Stream>, max: u32) -> Result<Result<Vec<u8>, Error>> {
+        self.doing = "waiting for bytes";
+        let outcome = self.table.get_mut(&stream)?.read(max).await;
+        Ok(self.note(outcome))
+    }
+
+    async fn write(&mut self, stream: Resource<Stream>, bytes: Vec<u8>) -> Result<Result<(), Error>> {
+        self.doing = "sending bytes";
+        let outcome = self.table.get_mut(&stream)?.write(&bytes).await;
+        Ok(self.note(outcome))
+    }
+
+    async fn shutdown(&mut self, stream: Resource<Stream>) -> Result<Result<(), Error>> {
+        let outcome = self.table.get_mut(&stream)?.shutdown().await;
+        Ok(self.note(outcome))
+    }
+
+    async fn tls(&mut self, stream: Resource<Stream>) -> Result<Option<TlsSession>> {
+        Ok(self.table.get(&stream)?.tls())
+    }
+
+    async fn drop(&mut self, stream: Resource<Stream>) -> Result<()> {
+        self.table.delete(stream)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,270 @@
+//! Loading plugins and running probes.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Engine, Store, Trap};
+
+use super::bindings::catamaran::health::types::{Endpoint, Request, Verdict};
+use super::bindings::{FullCheck, FullCheckPre};
+use super::guest::{Guest, Level};
+use super::limits::{Fence, PROBES_AT_ONCE, TEXT, engine_config};
+use super::precompiled;
+use super::ticker::Ticker;
+use super::tls::TlsClient;
+use crate::pure::health::{Cause, Finding};
+
+/// Compiles plugins and keeps what their probes share.
+#[derive(Clone)]
+pub struct Host {
+    shared: Arc<Shared>,
+    cache: Option<PathBuf>,
+}
+
+struct Shared {
+    engine: Engine,
+    linker: Linker<Guest>,
+    ticker: Ticker,
+    turns: Semaphore,
+}
+
+/// A plugin, compiled and linked; cheap to clone.
+#[derive(Clone)]
+pub struct Plugin {
+    shared: Arc<Shared>,
+    ready: FullCheckPre<Guest>,
+    memory: u64,
+}
+
+/// One probe, asked for.
+pub struct ProbeRequest {
+    /// The endpoint's name in the document.
+    pub name: String,
+    /// Where to probe.
+    pub address: SocketAddr,
+    /// For `Host` and TLS; `None` is the address.
+    pub server_name: Option<String>,
+    /// TLS on every connection.
+    pub tls: Option<Arc<TlsClient>>,
+    /// JSON text for the plugin.
+    pub config: String,
+    /// Time for the whole probe.
+    pub timeout: Duration,
+}
+
+/// One probe, done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    /// How it ended.
+    pub finding: Finding,
+    /// How long it took.
+    pub took: Duration,
+    /// What the plugin logged, at most 16 lines of at most 1,024 bytes.
+    pub log: Vec<(Level, String)>,
+    /// Log lines beyond that.
+    pub dropped: u32,
+}
+
+impl Host {
+    /// An engine without plugins. Compiled plugins are kept in `cache` when it
+    /// is a folder that nobody else can write.
+    ///
+    /// # Errors
+    /// When the kernel has no memory or thread for it.
+    pub fn new(cache: Option<PathBuf>) -> Result<Self, String> {
+        let wrong = |error: wasmtime::Error| format!("cannot start the plugin host: {error:#}");
+        let engine = Engine::new(&engine_config()).map_err(wrong)?;
+        let mut linker = Linker::new(&engine);
+        FullCheck::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest: &mut Guest| guest).map_err(wrong)?;
+        let ticker = Ticker::start(engine.clone())
+            .map_err(|error| format!("cannot start the plugin host: {error}"))?;
+        let turns = Semaphore::new(PROBES_AT_ONCE as usize);
+        Ok(Self {
+            shared: Arc::new(Shared {
+                engine,
+                linker,
+                ticker,
+                turns,
+            }),
+            cache,
+        })
+    }
+
+    /// Compile a component, or take it from the cache; its instances get at
+    /// most `memory` bytes.
+    ///
+    /// # Errors
+    /// A sentence that says why it is not a plugin that can run here. `warn`
+    /// is told when the cache cannot be used.
+    pub fn load(&self, bytes: &[u8], memory: u64, warn: &mut dyn FnMut(String)) -> Result<Plugin, String> {
+        let component = self.compile(bytes, warn)?;
+        self.refuse_strange_imports(&component)?;
+        let ready = self
+            .shared
+            .linker
+            .instantiate_pre(&component)
+            .and_then(FullCheckPre::new)
+            .map_err(|error| format!("not a check plugin for this version: {error:#}"))?;
+        Ok(Plugin {
+            shared: self.shared.clone(),
+            ready,
+            memory,
+        })
+    }
+
+    fn compile(&self, bytes: &[u8], warn: &mut dyn FnMut(String)) -> Result<Component, String> {
+        let engine = &self.shared.engine;
+        let compile = || {
+            Component::from_binary(engine, bytes).map_err(|error| {
+                let what = if bytes.starts_with(b"\0asm") {
+                    ""
+                } else {
+                    "not WebAssembly: "
+                };
+                format!("cannot compile the plugin: {what}{error:#}")
+            })
+        };
+        match &self.cache {
+            Some(folder) => precompiled::load(engine, folder, bytes, compile, warn),
+            None => compile(),
+        }
+    }
+
+    fn refuse_strange_imports(&self, component: &Component) -> Result<(), String> {
+        let kind = component.component_type();
+        for (name, _) in kind.imports(&self.shared.engine) {
+            if !name.starts_with("catamaran:health/") {
+                return Err(format!("the plugin imports {name}, which a check may not use"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Plugin {
+    /// Run one probe. Every ending, also one by the plugin's own fault, is a
+    /// finding; it takes at most the request's time-out and a few milliseconds.
+    pub async fn probe(&self, request: &ProbeRequest) -> Probe {
+        // Never closed, so this only waits.
+        let _turn = self.shared.turns.acquire().await;
+        let began = Instant::now();
+        let fence = Fence::new(self.memory);
+        let guest = Guest::new(
+            request.address,
+            request.server_name.clone(),
+            request.tls.clone(),
+            fence,
+        );
+        let mut store = Store::new(&self.shared.engine, guest);
+        store.limiter(|guest| &mut guest.fence);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|_| {
+            let others = Box::pin(tokio::task::yield_now());
+            Ok(wasmtime::UpdateDeadline::YieldCustom(1, others))
+        });
+        let running = self.shared.ticker.running();
+        let outcome = timeout(request.timeout, self.call(&mut store, request)).await;
+        drop(running);
+        let guest = store.data_mut();
+        let finding = match outcome {
+            Ok(outcome) => finding(outcome, guest),
+            Err(_) => denial(guest).unwrap_or_else(|| {
+                let limit = request.timeout;
+                Finding {
+                    cause: Cause::TimedOut,
+                    detail: format!("no verdict within {limit:?}, {}", guest.doing),
+                }
+            }),
+        };
+        let log = std::mem::take(&mut guest.log);
+        Probe {
+            finding,
+            took: began.elapsed(),
+            log,
+            dropped: guest.dropped,
+        }
+    }
+
+    async fn call(
+        &self,
+        store: &mut Store<Guest>,
+        request: &ProbeRequest,
+    ) -> wasmtime::Result<Result<Verdict, String>> {
+        let check = self.ready.instantiate_async(&mut *store).await?;
+        let asked = Request {
+            endpoint: Endpoint {
+                name: request.name.clone(),
+                address: request.address.ip().to_string(),
+                port: request.address.port(),
+                server_name: request.server_name.clone(),
+                tls: request.tls.is_some(),
+            },
+            config: request.config.clone(),
+            timeout_ms: u32::try_from(request.timeout.as_millis()).unwrap_or(u32::MAX),
+        };
+        check.call_check(store, &asked).await
+    }
+}
+
+/// What a call that came to an end means.
+fn finding(outcome: wasmtime::Result<Result<Verdict, String>>, guest: &Guest) -> Finding {
+    if let Some(denied) = denial(guest) {
+        return denied;
+    }
+    let (cause, detail) = match outcome {
+        Ok(Ok(Verdict::Healthy(detail))) => (Cause::Healthy, detail),
+        Ok(Ok(Verdict::Degraded(detail))) => (Cause::Degraded, detail),
+        Ok(Ok(Verdict::Unhealthy(reason))) => (guest.last_failure.unwrap_or(Cause::Unhealthy), reason),
+        Ok(Err(fault)) => (Cause::BadPlugin, fault),
+        Err(_) if guest.fence.refused => (
+            Cause::MemoryLimit,
+            "the plugin wanted more memory than it may have".into(),
+        ),
+        Err(error) => match error.downcast_ref::<Trap>() {
+            Some(trap) => (Cause::Trapped, trap.to_string()),
+            None => (Cause::BadPlugin, format!("{error:#}")),
+        },
+    };
+    Finding {
+        cause,
+        detail: one_line(&detail),
+    }
+}
+
+fn denial(guest: &Guest) -> Option<Finding> {
+    let what = guest.denied.as_ref()?;
+    Some(Finding {
+        cause: Cause::Denied,
+        detail: one_line(what),
+    })
+}
+
+/// A plugin's text made fit for a log: one line, bounded.
+pub fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for letter in text.trim().chars() {
+        let escaped = letter.is_control().then(|| letter.escape_default().to_string());
+        let piece = escaped.unwrap_or_else(|| letter.to_string());
+        if line.len() + piece.len() > TEXT {
+            break;
+        }
+        line.push_str(&piece);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_a_plugin_becomes_one_bounded_line() {
+        assert_eq!(one_line(" a\nb\x1b[31m "), "a\\nb\\u{1b}[31m");
+        assert_eq!(one_line(&"ä".repeat(2000)).len(), TEXT);
+    }
+}

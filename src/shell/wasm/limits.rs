@@ -1,0 +1,100 @@
+//! What a plugin may use.
+
+use std::time::Duration;
+
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, ResourceLimiter};
+
+/// Probes that may run at one time; further ones wait for their turn.
+pub const PROBES_AT_ONCE: u32 = 1000;
+
+/// Most memory that a document may grant to one instance, in bytes.
+pub const MOST_MEMORY: usize = 256 << 20;
+
+/// Elements of one table; Rust plugins use some hundreds.
+const TABLE_ELEMENTS: usize = 20_000;
+
+/// How often a running plugin lets others run and its time is looked at.
+pub const TICK: Duration = Duration::from_millis(10);
+
+/// Connections and HTTP requests of one probe.
+pub const CONNECTIONS: u32 = 8;
+
+/// Bytes of one read or write on a connection.
+pub const CHUNK: usize = 65_536;
+
+/// Bytes of an HTTP request's body.
+pub const REQUEST_BODY: usize = 65_536;
+
+/// Bytes of an HTTP answer's body that are kept.
+pub const ANSWER_BODY: usize = 1 << 20;
+
+/// Bytes of an HTTP answer's head.
+pub const ANSWER_HEAD: usize = 64 << 10;
+
+/// Headers of an HTTP message.
+pub const HEADERS: usize = 100;
+
+/// Log lines of one probe.
+pub const LOG_LINES: usize = 16;
+
+/// Bytes of a log line, and of a finding's detail.
+pub const TEXT: usize = 1024;
+
+/// How the engine compiles and where instances live.
+pub fn engine_config() -> Config {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(PROBES_AT_ONCE)
+        .total_core_instances(PROBES_AT_ONCE * 2)
+        .total_memories(PROBES_AT_ONCE)
+        .total_tables(PROBES_AT_ONCE * 2)
+        .total_stacks(PROBES_AT_ONCE)
+        .max_core_instances_per_component(8)
+        .max_memories_per_component(1)
+        .max_tables_per_component(8)
+        .table_elements(TABLE_ELEMENTS)
+        .max_memory_size(MOST_MEMORY)
+        // Most of a slot's pages are never touched; those that a probe did
+        // touch are worth clearing by hand rather than giving back.
+        .linear_memory_keep_resident(64 << 10)
+        .max_unused_warm_slots(64);
+    let mut config = Config::new();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .memory_reservation(MOST_MEMORY as u64)
+        .memory_guard_size(64 << 10)
+        .memory_init_cow(true)
+        .epoch_interruption(true)
+        .wasm_component_model(true);
+    config
+}
+
+/// Watches one instance's memory and tables.
+pub struct Fence {
+    memory: usize,
+    /// The plugin wanted more memory or table than it may have.
+    pub refused: bool,
+}
+
+impl Fence {
+    /// At most `memory` bytes.
+    pub fn new(memory: u64) -> Self {
+        Self {
+            memory: usize::try_from(memory).unwrap_or(MOST_MEMORY).min(MOST_MEMORY),
+            refused: false,
+        }
+    }
+}
+
+impl ResourceLimiter for Fence {
+    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let fits = desired <= self.memory;
+        self.refused |= !fits;
+        Ok(fits)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let fits = desired <= TABLE_ELEMENTS;
+        self.refused |= !fits;
+        Ok(fits)
+    }
+}

@@ -1,0 +1,167 @@
+//! Connections to the endpoint, clear or TLS.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use rustls::pki_types::CertificateDer;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::bindings::catamaran::health::connection::TlsSession;
+use super::bindings::catamaran::health::types::Error;
+use super::failure;
+use super::limits::CHUNK;
+use super::tls::TlsClient;
+
+/// What the plugin holds as `stream`.
+pub struct Stream {
+    wire: Wire,
+    session: Option<TlsSession>,
+}
+
+/// An open connection.
+pub enum Wire {
+    /// Bytes as the plugin sees them.
+    Clear(TcpStream),
+    /// TLS by the host.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Wire {
+    /// Connect to `address`, TLS handshake included when `tls` is given.
+    pub async fn connect(
+        address: SocketAddr,
+        tls: Option<&TlsClient>,
+        server_name: Option<&str>,
+        doing: &mut &'static str,
+    ) -> Result<Self, Error> {
+        *doing = "connecting";
+        let stream = TcpStream::connect(address)
+            .await
+            .map_err(|error| failure::of_io(&error))?;
+        // Probes are small; one that waits to be filled up measures the wait.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = tls else {
+            return Ok(Self::Clear(stream));
+        };
+        *doing = "in the TLS handshake";
+        let stream = tls.handshake(stream, server_name, address.ip()).await;
+        stream
+            .map(|stream| Self::Tls(Box::new(stream)))
+            .map_err(|error| match failure::of_io(&error) {
+                Error::Closed => Error::Tls("the endpoint closed the connection in the handshake".into()),
+                other => other,
+            })
+    }
+}
+
+impl Stream {
+    /// Connect as [`Wire::connect`] does, and look at the certificate.
+    pub fn new(wire: Wire, verified: bool) -> Self {
+        let session = match &wire {
+            Wire::Clear(_) => None,
+            Wire::Tls(stream) => Some(session(stream, verified)),
+        };
+        Self { wire, session }
+    }
+
+    /// See `read` in the contract.
+    pub async fn read(&mut self, max: u32) -> Result<Vec<u8>, Error> {
+        let max = usize::try_from(max).unwrap_or(CHUNK).clamp(1, CHUNK);
+        let mut bytes = Vec::with_capacity(max.min(4096));
+        let mut limited = (&mut self.wire).take(max as u64);
+        match limited.read_buf(&mut bytes).await {
+            Ok(_) => Ok(bytes),
+            // TLS without its closing message: many servers end so.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Vec::new()),
+            Err(error) => Err(failure::of_io(&error)),
+        }
+    }
+
+    /// See `write` in the contract.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if bytes.len() > CHUNK {
+            return Err(Error::TooLarge);
+        }
+        let written = async {
+            self.wire.write_all(bytes).await?;
+            self.wire.flush().await
+        };
+        written.await.map_err(|error| failure::of_io(&error))
+    }
+
+    /// See `shutdown` in the contract.
+    pub async fn shutdown(&mut self) -> Result<(), Error> {
+        self.wire.shutdown().await.map_err(|error| failure::of_io(&error))
+    }
+
+    /// See `tls` in the contract.
+    pub fn tls(&self) -> Option<TlsSession> {
+        self.session.clone()
+    }
+}
+
+fn session(stream: &TlsStream<TcpStream>, verified: bool) -> TlsSession {
+    let (_, connection) = stream.get_ref();
+    let certificate = connection.peer_certificates().and_then(|chain| chain.first());
+    let (subject, expires_in_seconds) = certificate.and_then(subject_and_expiry).unwrap_or_default();
+    let version = match connection.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+        _ => "TLSv1.3",
+    };
+    TlsSession {
+        version: version.into(),
+        subject,
+        expires_in_seconds,
+        verified,
+    }
+}
+
+fn subject_and_expiry(certificate: &CertificateDer<'_>) -> Option<(String, i64)> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let now = x509_parser::time::ASN1Time::now().timestamp();
+    Some((
+        parsed.subject().to_string(),
+        parsed.validity().not_after.timestamp() - now,
+    ))
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
