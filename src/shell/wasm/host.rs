@@ -244,12 +244,16 @@ fn denial(guest: &Guest) -> Option<Finding> {
     })
 }
 
-/// A plugin's text made fit for a log: one line, bounded.
+/// A plugin's text made fit for a log: one line, bounded, and nothing in it
+/// that a terminal obeys.
 pub fn one_line(text: &str) -> String {
     let mut line = String::new();
     for letter in text.trim().chars() {
-        let escaped = letter.is_control().then(|| letter.escape_default().to_string());
-        let piece = escaped.unwrap_or_else(|| letter.to_string());
+        let piece = if letter.is_control() || turns_text(letter) {
+            letter.escape_unicode().to_string()
+        } else {
+            letter.to_string()
+        };
         if line.len() + piece.len() > TEXT {
             break;
         }
@@ -258,13 +262,18 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
+/// Whether the letter makes what follows read in another direction (UAX #9).
+fn turns_text(letter: char) -> bool {
+    matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn text_of_a_plugin_becomes_one_bounded_line() {
-        assert_eq!(one_line(" a\nb\x1b[31m "), "a\\nb\\u{1b}[31m");
+        assert_eq!(one_line(" a\nb\x1b[31m\u{202e} "), "a\\u{a}b\\u{1b}[31m\\u{202e}");
         assert_eq!(one_line(&"ä".repeat(2000)).len(), TEXT);
     }
 }
