@@ -1,1 +1,4 @@
 //! One file per subcommand: its flags (`Args`) and what it does (`run`).
+
+pub mod check;
+pub mod schema;
