@@ -3,6 +3,24 @@
 //! These types are the checked side ("parse, don't validate"): references lead
 //! somewhere, numbers are in range, defaults are filled in. Nobody checks again.
 
+mod check;
+mod de;
+mod effective;
+pub mod file;
+mod mistake;
+mod read;
+mod schema;
+mod source;
+mod tree;
+pub mod units;
+mod words;
+
+pub use check::{Checked, Refused, check};
+pub use effective::effective;
+pub use mistake::{Mistake, Severity};
+pub use schema::schema;
+pub use source::Format;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,0 +1,301 @@
+//! `[virtual-routers.NAME]`: RFC 9568 (version 3) and RFC 3768 (version 2).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::super::file::{self, File};
+use super::super::tree::Path;
+use super::super::units::Time;
+use super::super::{CheckId, Node, PoolId, Track, TrackSubject, VirtualRouter};
+use super::report::Report;
+use crate::pure::addr::IpPrefix;
+
+pub(super) fn check(file: &File, nodes: &[Node], report: &mut Report<'_>) -> Vec<VirtualRouter> {
+    let table = Path::default().key("virtual-routers");
+    let no_nodes = file.nodes.is_empty() && !report.was_refused(&Path::default().key("nodes"));
+    if no_nodes && !file.virtual_routers.is_empty() {
+        report.wrong_key(
+            &table,
+            "the document has no nodes, so nobody can hold the virtual addresses",
+            "add [nodes.NAME] with address and interface for every load balancer",
+        );
+    }
+    let mut routers: Vec<VirtualRouter> = Vec::new();
+    for (name, written) in file.virtual_routers.iter() {
+        let path = table.key(name);
+        report.name(&path, name);
+        let router = router(name, written, file, &path, report);
+        refuse_clashes(&router, written, &routers, &path, report);
+        refuse_strangers(&router, nodes, &path, report);
+        routers.push(router);
+    }
+    warn_of_owners_of_nothing(nodes, &routers, report);
+    routers
+}
+
+fn router(
+    name: &str,
+    written: &file::VirtualRouter,
+    file: &File,
+    path: &Path,
+    report: &mut Report<'_>,
+) -> VirtualRouter {
+    if written.vrid.is_none() {
+        report.missing(path, "vrid", "add a number from 1 to 255 that nobody else on the link uses, such as vrid = 51");
+    }
+    let version = report.optional_number(&path.key("version"), written.version, 2, 3).unwrap_or(3);
+    let addresses = addresses(written, path, report);
+    refuse_ipv6_in_version_2(version, &addresses, path, report);
+    let preempt = written.preempt.unwrap_or(true);
+    let delay_path = path.key("preempt-delay");
+    let preempt_delay = report.time(&delay_path, written.preempt_delay, Duration::ZERO, PREEMPT_DELAY);
+    if !preempt && !preempt_delay.is_zero() {
+        report.warn(&delay_path, "has no effect with preempt = false", "");
+    }
+    VirtualRouter {
+        name: name.to_string(),
+        vrid: report.optional_number(&path.key("vrid"), written.vrid, 1, 255).unwrap_or(0),
+        addresses,
+        version,
+        advertisement_interval: interval(written, version, path, report),
+        password: password(written, version, path, report),
+        unicast: written.unicast.unwrap_or(false),
+        preempt,
+        preempt_delay,
+        accept: written.accept.unwrap_or(true),
+        track: tracks(written, file, path, report),
+    }
+}
+
+const PREEMPT_DELAY: (Time, Time) = (Time(Duration::ZERO), Time(Duration::from_secs(3600)));
+
+fn addresses(written: &file::VirtualRouter, path: &Path, report: &mut Report<'_>) -> Vec<IpPrefix> {
+    let path_of_all = path.key("addresses");
+    let help = "add the virtual addresses, such as addresses = [\"211.183.3.250/24\"]";
+    let Some(texts) = &written.addresses else {
+        report.missing(path, "addresses", help);
+        return Vec::new();
+    };
+    if texts.is_empty() && !report.was_refused(&path_of_all) {
+        report.wrong(&path_of_all, "a virtual router needs at least one address", help);
+    }
+    let mut addresses: Vec<IpPrefix> = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        let path = path_of_all.index(index);
+        let Some(prefix) = report.parsed::<IpPrefix>(&path, text) else {
+            continue;
+        };
+        if !report.unicast(&path, prefix.ip) {
+            continue;
+        }
+        if addresses.iter().any(|other| other.ip == prefix.ip) {
+            report.wrong(&path, format!("{} is in the list already", prefix.ip), "remove one of the two");
+        }
+        if addresses.first().is_some_and(|first| first.ip.is_ipv4() != prefix.ip.is_ipv4()) {
+            report.wrong(
+                &path,
+                format!("{} is of another family than {}", prefix.ip, addresses[0].ip),
+                "a virtual router carries IPv4 or IPv6; write a second one for the other (it may have the same vrid)",
+            );
+            continue;
+        }
+        addresses.push(prefix);
+    }
+    refuse_too_many(&addresses, &path_of_all, report);
+    addresses
+}
+
+/// The count is one byte (RFC 9568 §5.2.5), and the packet must fit a link of
+/// 1500 bytes.
+fn refuse_too_many(addresses: &[IpPrefix], path: &Path, report: &mut Report<'_>) {
+    let most = if addresses.first().is_some_and(|first| first.ip.is_ipv6()) { 90 } else { 255 };
+    if addresses.len() > most {
+        report.wrong(
+            path,
+            format!("{} addresses do not fit into one advertisement, at most {most} do", addresses.len()),
+            "spread them over several virtual routers",
+        );
+    }
+}
+
+fn refuse_ipv6_in_version_2(version: u8, addresses: &[IpPrefix], path: &Path, report: &mut Report<'_>) {
+    if version == 2 && addresses.first().is_some_and(|first| first.ip.is_ipv6()) {
+        report.wrong(&path.key("version"), "VRRP version 2 knows only IPv4", "leave `version` out, or write version = 3");
+    }
+}
+
+/// Version 2: whole seconds in one byte (RFC 3768 §5.3.7). Version 3: 1 to 4095
+/// centiseconds (RFC 9568 §5.2.7).
+fn interval(written: &file::VirtualRouter, version: u8, path: &Path, report: &mut Report<'_>) -> Duration {
+    let path = path.key("advertisement-interval");
+    let second = Duration::from_secs(1);
+    let Some(value) = written.advertisement_interval else {
+        return second;
+    };
+    if version == 2 {
+        let mut range = (Time(second), Time(Duration::from_secs(255)));
+        if value.0.subsec_nanos() > 0 {
+            let help = "write whole seconds from 1s to 4m15s, or use version = 3 everywhere";
+            report.wrong(&path, format!("VRRP version 2 cannot say {value}, only whole seconds"), help);
+            range.0 = Time(Duration::ZERO);
+        }
+        return report.time(&path, Some(value), second, range);
+    }
+    if !value.0.as_millis().is_multiple_of(10) {
+        let help = "write a multiple of 10ms from 10ms to 40s950ms";
+        report.wrong(&path, format!("VRRP cannot say {value}, only steps of 10ms"), help);
+        return value.0;
+    }
+    report.time(&path, Some(value), second, (Time(Duration::from_millis(10)), Time(Duration::from_millis(40_950))))
+}
+
+fn password(
+    written: &file::VirtualRouter,
+    version: u8,
+    path: &Path,
+    report: &mut Report<'_>,
+) -> Option<String> {
+    let authentication = written.authentication.as_ref()?;
+    let path = path.key("authentication");
+    if version == 3 {
+        report.wrong_key(
+            &path,
+            "VRRP version 3 has no authentication",
+            "remove `authentication`, or write version = 2 for routers that ask for a password",
+        );
+    }
+    let Some(pass) = &authentication.pass else {
+        report.missing(&path, "pass", "write authentication = { pass = \"…\" } with 1 to 8 bytes, or remove `authentication`");
+        return None;
+    };
+    if pass.is_empty() || pass.len() > 8 {
+        let help = "write 1 to 8 bytes; keepalived cuts longer passwords at 8 without a word";
+        report.wrong(&path.key("pass"), format!("a password of {} bytes does not fit", pass.len()), help);
+    }
+    Some(pass.clone())
+}
+
+fn refuse_clashes(
+    router: &VirtualRouter,
+    written: &file::VirtualRouter,
+    others: &[VirtualRouter],
+    path: &Path,
+    report: &mut Report<'_>,
+) {
+    let ipv4 = |router: &VirtualRouter| router.addresses.first().map(|first| first.ip.is_ipv4());
+    let family = if ipv4(router) == Some(true) { "IPv4" } else { "IPv6" };
+    let same = |other: &&VirtualRouter| other.vrid == router.vrid && ipv4(other) == ipv4(router);
+    if let Some(other) = others.iter().find(same)
+        && ipv4(router).is_some()
+        && router.vrid > 0
+    {
+        report.wrong(
+            &path.key("vrid"),
+            format!("virtual router {:?} has vrid {} for {family} already", other.name, router.vrid),
+            "give each virtual router of one family a vrid of its own",
+        );
+    }
+    for (index, text) in written.addresses.iter().flatten().enumerate() {
+        let Ok(prefix) = text.parse::<IpPrefix>() else {
+            continue;
+        };
+        let has = |other: &&VirtualRouter| other.addresses.iter().any(|address| address.ip == prefix.ip);
+        if let Some(other) = others.iter().find(has) {
+            report.wrong(
+                &path.key("addresses").index(index),
+                format!("{} is an address of virtual router {:?} already", prefix.ip, other.name),
+                "an address belongs to one virtual router",
+            );
+        }
+    }
+}
+
+/// What nodes and addresses must be to each other.
+fn refuse_strangers(router: &VirtualRouter, nodes: &[Node], path: &Path, report: &mut Report<'_>) {
+    for (index, prefix) in router.addresses.iter().enumerate() {
+        // RFC 9568 §6.1: the owner's priority is 255.
+        let owner = nodes.iter().find(|node| node.address == prefix.ip && node.priority != 255);
+        if let Some(node) = owner {
+            report.wrong(
+                &path.key("addresses").index(index),
+                format!("{} is the own address of node {:?}, whose priority is {}", prefix.ip, node.name, node.priority),
+                format!("write an address that no node has, or give node {:?} priority 255 as the owner", node.name),
+            );
+        }
+    }
+    if !router.unicast {
+        return;
+    }
+    let Some(first) = router.addresses.first() else {
+        return;
+    };
+    if let Some(node) = nodes.iter().find(|node| node.address.is_ipv4() != first.ip.is_ipv4()) {
+        report.wrong(
+            &path.key("unicast"),
+            format!("{} cannot be advertised to {}, the address of node {:?}", first.ip, node.address, node.name),
+            "unicast needs nodes with addresses of the same family; remove `unicast` to use multicast",
+        );
+    } else if nodes.len() == 1 {
+        report.warn(&path.key("unicast"), "with one node there is nobody to advertise to", "");
+    }
+}
+
+fn warn_of_owners_of_nothing(nodes: &[Node], routers: &[VirtualRouter], report: &mut Report<'_>) {
+    for node in nodes.iter().filter(|node| node.priority == 255) {
+        let owns = routers.iter().flat_map(|router| &router.addresses).any(|address| address.ip == node.address);
+        if !owns && !routers.is_empty() {
+            report.warn(
+                &Path::default().key("nodes").key(&node.name).key("priority"),
+                "priority 255 is for the owner of a virtual address, which this node is not",
+                "write a priority from 1 to 254",
+            );
+        }
+    }
+}
+
+fn tracks(written: &file::VirtualRouter, file: &File, path: &Path, report: &mut Report<'_>) -> Vec<Track> {
+    let path = path.key("track");
+    let tracks = written.track.iter().flatten().enumerate();
+    tracks
+        .filter_map(|(index, track)| {
+            let path = path.index(index);
+            let weight = report.optional_number(&path.key("weight"), track.weight, -254, -1);
+            let subject = subject(track, file, &path, report)?;
+            Some(Track { subject, weight })
+        })
+        .collect()
+}
+
+fn subject(track: &file::Track, file: &File, path: &Path, report: &mut Report<'_>) -> Option<TrackSubject> {
+    let keys = [
+        ("pool", &track.pool),
+        ("interface", &track.interface),
+        ("check", &track.check),
+        ("file", &track.file),
+    ];
+    let mut written = keys.iter().filter_map(|(key, value)| Some((*key, value.as_deref()?)));
+    let Some((key, name)) = written.next() else {
+        if !report.was_refused(path) {
+            let help = "write one of `pool`, `interface`, `check` and `file`, such as { pool = \"apiserver\", weight = -50 }";
+            report.wrong(path, "this says nothing to track", help);
+        }
+        return None;
+    };
+    if let Some((second, _)) = written.next() {
+        report.wrong_key(
+            &path.key(second),
+            format!("one entry of `track` watches one thing, and this has `{key}` already"),
+            "write an entry for each",
+        );
+    }
+    let place = path.key(key);
+    Some(match key {
+        "pool" => TrackSubject::Pool(PoolId(report.reference(&place, name, "pools", file.pools.iter().map(|(n, _)| n)))),
+        "check" => TrackSubject::Check(CheckId(report.reference(&place, name, "checks", file.checks.iter().map(|(n, _)| n)))),
+        "interface" => {
+            report.interface(&place, name);
+            TrackSubject::Interface(name.to_string())
+        }
+        _ => TrackSubject::File(report.file(&place, &track.file).unwrap_or_else(PathBuf::new)),
+    })
+}
