@@ -21,7 +21,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use crate::pure::config::{Config, PoolId};
 use crate::shell::forward::proxy::{Bound, Budget, Listener, Proxy, raise_open_files};
 
-use self::probing::Probing;
+pub use self::probing::{Loaded, Probing};
 use self::supervised::Supervised;
 
 /// How often a full table is spoken of.

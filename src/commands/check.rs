@@ -27,12 +27,9 @@ pub struct Args {
     json: bool,
 }
 
-/// The plugins in the binary.
-pub const STANDARD_PLUGINS: [&str; 4] = ["tcp", "http", "apiserver-healthz", "tls-handshake"];
-
 /// Checks the document.
 pub fn run(args: Args) -> ExitCode {
-    let loaded = document::load(&args.file, &STANDARD_PLUGINS);
+    let loaded = super::load(&args.file);
     let good = loaded.is_ok();
     let (out, err) = match loaded {
         Ok(checked) => good_report(&args, &checked),
@@ -63,8 +60,11 @@ fn good_report(args: &Args, checked: &Checked) -> (String, String) {
     (summary(&args.file, &checked.config), warnings)
 }
 
-fn warnings(name: &str, warnings: &[Mistake]) -> String {
-    warnings.iter().map(|warning| warning.render(name, Severity::Warning) + "\n\n").collect()
+pub(super) fn warnings(name: &str, warnings: &[Mistake]) -> String {
+    warnings
+        .iter()
+        .map(|warning| warning.render(name, Severity::Warning) + "\n\n")
+        .collect()
 }
 
 fn summary(path: &Path, config: &Config) -> String {

@@ -27,7 +27,11 @@ pub fn load(path: &Path, standard: &[&str]) -> Result<Checked, LoadError> {
     let bytes = read(path).map_err(|error| LoadError::Unreadable(format!("cannot read {name}: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = error.as_bytes()[..at]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count()
+            + 1;
         LoadError::Unreadable(format!("cannot read {name}: line {line} is not UTF-8"))
     })?;
     let format = Format::of(path.extension().and_then(|extension| extension.to_str()), &text);
@@ -36,7 +40,11 @@ pub fn load(path: &Path, standard: &[&str]) -> Result<Checked, LoadError> {
 
 /// What the document is called in messages.
 pub fn name(path: &Path) -> String {
-    if is_standard_input(path) { "<stdin>".into() } else { path.display().to_string() }
+    if is_standard_input(path) {
+        "<stdin>".into()
+    } else {
+        path.display().to_string()
+    }
 }
 
 /// Largest document that is read. A pool of 4,096 endpoints takes 200 KiB.
@@ -92,8 +100,13 @@ mod tests {
 
     #[test]
     fn missing_file_is_named_with_the_reason() {
-        let error = load(Path::new("/nowhere/cluster.toml"), &[]).unwrap_err().to_string();
-        assert_eq!(error, "cannot read /nowhere/cluster.toml: No such file or directory (os error 2)");
+        let error = load(Path::new("/nowhere/cluster.toml"), &[])
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "cannot read /nowhere/cluster.toml: No such file or directory (os error 2)"
+        );
     }
 
     #[test]

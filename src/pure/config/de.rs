@@ -215,7 +215,9 @@ impl<'de> de::SeqAccess<'de> for Elements<'de> {
         };
         let index = self.next;
         self.next += 1;
-        let element = seed.deserialize(node).map_err(|refusal| refusal.below(Step::Index(index)))?;
+        let element = seed
+            .deserialize(node)
+            .map_err(|refusal| refusal.below(Step::Index(index)))?;
         Ok(Some(element))
     }
 }
@@ -234,7 +236,9 @@ impl<'de> de::MapAccess<'de> for Entries<'de> {
             return Ok(None);
         };
         let key: StrDeserializer<'_, Refusal> = entry.key.as_str().into_deserializer();
-        let key = seed.deserialize(key).map_err(|refusal| refusal.below(Step::Key(entry.key.clone())))?;
+        let key = seed
+            .deserialize(key)
+            .map_err(|refusal| refusal.below(Step::Key(entry.key.clone())))?;
         Ok(Some(key))
     }
 
@@ -243,6 +247,7 @@ impl<'de> de::MapAccess<'de> for Entries<'de> {
             return Err(de::Error::custom("a value was asked for before its key"));
         };
         self.next += 1;
-        seed.deserialize(&entry.node).map_err(|refusal| refusal.below(Step::Key(entry.key.clone())))
+        seed.deserialize(&entry.node)
+            .map_err(|refusal| refusal.below(Step::Key(entry.key.clone())))
     }
 }

@@ -31,8 +31,12 @@ fn document(config: &Config) -> File {
     File {
         schema: None,
         nodes: named(&config.nodes, |node| (&node.name, self::node(node))),
-        virtual_routers: named(&config.virtual_routers, |router| (&router.name, self::router(router, config))),
-        listeners: named(&config.listeners, |listener| (&listener.name, self::listener(listener, config))),
+        virtual_routers: named(&config.virtual_routers, |router| {
+            (&router.name, self::router(router, config))
+        }),
+        listeners: named(&config.listeners, |listener| {
+            (&listener.name, self::listener(listener, config))
+        }),
         pools: named(&config.pools, |pool| (&pool.name, self::pool(pool, config))),
         checks: named(&config.checks, |check| (&check.name, self::check(check))),
         daemon: file::Daemon {
@@ -45,7 +49,11 @@ fn document(config: &Config) -> File {
 }
 
 fn named<'a, T, F>(values: &'a [T], write: impl Fn(&'a T) -> (&'a String, F)) -> Named<F> {
-    values.iter().map(write).map(|(name, value)| (name.clone(), value)).collect()
+    values
+        .iter()
+        .map(write)
+        .map(|(name, value)| (name.clone(), value))
+        .collect()
 }
 
 /// Paths came out of text, so nothing is lost.
@@ -67,12 +75,21 @@ fn router(router: &VirtualRouter, config: &Config) -> file::VirtualRouter {
         addresses: Some(router.addresses.iter().map(ToString::to_string).collect()),
         version: Some(router.version.into()),
         advertisement_interval: Some(Time(router.advertisement_interval)),
-        authentication: router.password.clone().map(|pass| file::Authentication { pass: Some(pass) }),
+        authentication: router
+            .password
+            .clone()
+            .map(|pass| file::Authentication { pass: Some(pass) }),
         unicast: Some(router.unicast),
         preempt: Some(router.preempt),
         preempt_delay: Some(Time(router.preempt_delay)),
         accept: Some(router.accept),
-        track: Some(router.track.iter().map(|track| self::track(track, config)).collect()),
+        track: Some(
+            router
+                .track
+                .iter()
+                .map(|track| self::track(track, config))
+                .collect(),
+        ),
     }
 }
 
@@ -127,7 +144,9 @@ fn pool(pool: &Pool, config: &Config) -> file::Pool {
             Algorithm::First => file::Balance::First,
         }),
         check: pool.check.map(|id| config.check(id).name.clone()),
-        endpoints: named(&pool.endpoints, |endpoint| (&endpoint.name, self::endpoint(endpoint))),
+        endpoints: named(&pool.endpoints, |endpoint| {
+            (&endpoint.name, self::endpoint(endpoint))
+        }),
         connect_timeout: Some(Time(pool.connect_timeout)),
         retries: Some(pool.retries.into()),
         on_down: Some(match pool.on_down {
@@ -153,8 +172,10 @@ fn endpoint(endpoint: &Endpoint) -> file::Endpoint {
             Wish::Disabled => file::State::Disabled,
         }),
         max_connections: endpoint.max_connections.map(i64::from),
-        check_address: (endpoint.probe_address.ip() != address.ip()).then(|| endpoint.probe_address.ip().to_string()),
-        check_port: (endpoint.probe_address.port() != address.port()).then(|| endpoint.probe_address.port().into()),
+        check_address: (endpoint.probe_address.ip() != address.ip())
+            .then(|| endpoint.probe_address.ip().to_string()),
+        check_port: (endpoint.probe_address.port() != address.port())
+            .then(|| endpoint.probe_address.port().into()),
     })
 }
 

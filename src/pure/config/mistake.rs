@@ -40,15 +40,29 @@ impl Mistake {
     /// message, the source line with a marker, help. Widths are those of a
     /// terminal that gives each character one cell.
     pub fn render(&self, file: &str, severity: Severity) -> String {
-        let path = if self.path.is_empty() { String::new() } else { format!("{}: ", self.path) };
-        let label = if severity == Severity::Warning { "warning: " } else { "" };
-        let mut text = format!("{file}:{}:{}: {label}{path}{}", self.line, self.column, self.message);
+        let path = if self.path.is_empty() {
+            String::new()
+        } else {
+            format!("{}: ", self.path)
+        };
+        let label = if severity == Severity::Warning {
+            "warning: "
+        } else {
+            ""
+        };
+        let mut text = format!(
+            "{file}:{}:{}: {label}{path}{}",
+            self.line, self.column, self.message
+        );
         let number = self.line.to_string();
         let gutter = " ".repeat(number.len());
         let indent = " ".repeat(self.excerpt.before);
         let marker = "^".repeat(self.excerpt.marked);
         if !self.excerpt.text.is_empty() {
-            text += &format!("\n{gutter} |\n{number} | {}\n{gutter} | {indent}{marker}", self.excerpt.text);
+            text += &format!(
+                "\n{gutter} |\n{number} | {}\n{gutter} | {indent}{marker}",
+                self.excerpt.text
+            );
         }
         if let Some(help) = &self.help {
             text += &format!("\n{gutter} = help: {help}");
@@ -105,7 +119,10 @@ fn placed(fault: Fault, text: &str) -> Mistake {
     let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
     let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
     let line = text[line_start..line_end].trim_end_matches('\r');
-    let before = text[line_start..start].trim_start_matches('\u{feff}').chars().count();
+    let before = text[line_start..start]
+        .trim_start_matches('\u{feff}')
+        .chars()
+        .count();
     let marked = &text[start..end.min(line_start + line.len()).max(start)];
     let width = marked.chars().count().max(1);
     Mistake {
@@ -178,19 +195,28 @@ mod tests {
     #[test]
     fn marker_stands_under_the_span() {
         let text = "a = 1\nbb = \"x\"\n";
-        assert_eq!(render(text, 11..14), "f:2:6: wrong\n  |\n2 | bb = \"x\"\n  |      ^^^\n  = help: right");
+        assert_eq!(
+            render(text, 11..14),
+            "f:2:6: wrong\n  |\n2 | bb = \"x\"\n  |      ^^^\n  = help: right"
+        );
     }
 
     #[test]
     fn tabs_and_other_characters_count_one_column() {
         let text = "\t\"ä\" = 1";
-        assert_eq!(render(text, 8..9), "f:1:7: wrong\n  |\n1 |  \"ä\" = 1\n  |       ^\n  = help: right");
+        assert_eq!(
+            render(text, 8..9),
+            "f:1:7: wrong\n  |\n1 |  \"ä\" = 1\n  |       ^\n  = help: right"
+        );
     }
 
     #[test]
     fn windows_line_ends_and_byte_order_mark_are_not_counted() {
         let text = "\u{feff}a = 1\r\n";
-        assert_eq!(render(text, 7..8), "f:1:5: wrong\n  |\n1 | a = 1\n  |     ^\n  = help: right");
+        assert_eq!(
+            render(text, 7..8),
+            "f:1:5: wrong\n  |\n1 | a = 1\n  |     ^\n  = help: right"
+        );
     }
 
     #[test]

@@ -80,7 +80,10 @@ fn fault(refusal: &Refusal, tree: &Node, path: &Path) -> Fault {
         Kind::UnknownKey { key, known } => Fault::at(tree.key_span_of(path), unknown_key(key, known))
             .help(format!("known keys here: {}", known_keys(known))),
         Kind::UnknownWord { word, known } => {
-            let fault = Fault::at(here, format!("{word:?} has no meaning here, expected {}", one_of(known)));
+            let fault = Fault::at(
+                here,
+                format!("{word:?} has no meaning here, expected {}", one_of(known)),
+            );
             match words::nearest(word, known.iter().copied()) {
                 Some(meant) => fault.help(format!("did you mean {meant:?}?")),
                 None => fault,
@@ -109,7 +112,11 @@ fn unknown_key(key: &str, known: &[&str]) -> String {
 }
 
 fn known_keys(known: &[&str]) -> String {
-    let shown: Vec<&str> = known.iter().copied().filter(|key| !key.starts_with('$')).collect();
+    let shown: Vec<&str> = known
+        .iter()
+        .copied()
+        .filter(|key| !key.starts_with('$'))
+        .collect();
     shown.join(", ")
 }
 
@@ -119,7 +126,9 @@ fn correction(found: &str, expected: &str) -> Option<String> {
     let bare = text.map(|text| text.trim_matches('"'));
     match (expected, text, bare) {
         ("a list", Some(text), _) => Some(format!("write [{text}]")),
-        ("a whole number", _, Some(bare)) if bare.parse::<i64>().is_ok() => Some(format!("write {bare} without quotes")),
+        ("a whole number", _, Some(bare)) if bare.parse::<i64>().is_ok() => {
+            Some(format!("write {bare} without quotes"))
+        }
         ("true or false", _, Some("true" | "yes" | "on" | "1")) => Some("write true without quotes".into()),
         ("true or false", _, Some("false" | "no" | "off" | "0")) => Some("write false without quotes".into()),
         ("text in quotes", None, _) => {

@@ -54,7 +54,12 @@ fn parse_toml(text: &str) -> Result<(Node, Vec<Fault>), Vec<Fault>> {
     let mut faults: Vec<Fault> = errors.iter().map(toml_fault).collect();
     if !only_duplicates {
         // Recovery after a slip often stumbles again on the same line.
-        let line = |fault: &Fault| text.as_bytes()[..fault.span.start.min(text.len())].iter().filter(|b| **b == b'\n').count();
+        let line = |fault: &Fault| {
+            text.as_bytes()[..fault.span.start.min(text.len())]
+                .iter()
+                .filter(|b| **b == b'\n')
+                .count()
+        };
         faults.dedup_by_key(|fault| line(fault));
         return Err(faults);
     }
@@ -67,7 +72,8 @@ fn parse_toml(text: &str) -> Result<(Node, Vec<Fault>), Vec<Fault>> {
 fn toml_fault(error: &toml::de::Error) -> Fault {
     let span = error.span().unwrap_or(0..0);
     if error.message() == TOML_DUPLICATE {
-        return Fault::at(span, "this key is already there").help("every key may be written once; remove one of the two");
+        return Fault::at(span, "this key is already there")
+            .help("every key may be written once; remove one of the two");
     }
     let message = error.message().trim().replace('\n', "; ");
     Fault::at(span, format!("this is not TOML: {message}"))
@@ -92,11 +98,15 @@ fn parse_json(text: &str) -> Result<(Node, Vec<Fault>), Vec<Fault>> {
     let parsed = parse_to_ast(text, &CollectOptions::default(), &strict).map_err(|error| {
         let kind = error.kind().to_string();
         let range = error.range();
-        vec![Fault::at(range.start..range.end, format!("this is not JSON: {}", lower_first(&kind)))]
+        vec![Fault::at(
+            range.start..range.end,
+            format!("this is not JSON: {}", lower_first(&kind)),
+        )]
     })?;
     let Some(ast::Value::Object(object)) = parsed.value else {
         return Err(vec![
-            Fault::at(0..0, "the document must be one JSON object").help("write { \"listeners\": …, \"pools\": … }"),
+            Fault::at(0..0, "the document must be one JSON object")
+                .help("write { \"listeners\": …, \"pools\": … }"),
         ]);
     };
     let span = object.range.start..object.range.end;
@@ -149,7 +159,11 @@ impl Reader {
                 _ => return self.leave_out(span, path, TOO_LARGE),
             },
             DeValue::Datetime(_) => {
-                return self.leave_out(span, path, "nothing in the document is a date; text is written in quotes");
+                return self.leave_out(
+                    span,
+                    path,
+                    "nothing in the document is a date; text is written in quotes",
+                );
             }
             DeValue::Array(array) => Value::List(
                 array
@@ -203,8 +217,9 @@ impl Reader {
             }
             ast::Value::Array(array) => {
                 let elements = array.elements.into_iter().enumerate();
-                let nodes =
-                    elements.filter_map(|(index, element)| self.json_value(element, &path.index(index))).collect();
+                let nodes = elements
+                    .filter_map(|(index, element)| self.json_value(element, &path.index(index)))
+                    .collect();
                 (array.range, Value::List(nodes))
             }
             ast::Value::Object(object) => (object.range, self.json_object(object, path)),

@@ -23,7 +23,9 @@ impl FromStr for Time {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
-            format!("{text:?} is not a duration\nwrite whole numbers with the units h, m, s and ms, such as \"500ms\", \"2s\" or \"1m30s\"")
+            format!(
+                "{text:?} is not a duration\nwrite whole numbers with the units h, m, s and ms, such as \"500ms\", \"2s\" or \"1m30s\""
+            )
         };
         let mut rest = text;
         let mut total: u64 = 0;
@@ -71,12 +73,19 @@ impl FromStr for Size {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
-            format!("{text:?} is not a size\nwrite a whole number with one of the units B, KiB, MiB and GiB, such as \"16MiB\"")
+            format!(
+                "{text:?} is not a size\nwrite a whole number with one of the units B, KiB, MiB and GiB, such as \"16MiB\""
+            )
         };
         let (number, unit) = take(text, |c| c.is_ascii_digit());
-        let (_, bytes) = SIZE_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
+        let (_, bytes) = SIZE_UNITS
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .ok_or_else(wrong)?;
         let number: u64 = number.parse().map_err(|_| wrong())?;
-        let total = number.checked_mul(*bytes).ok_or_else(|| format!("the size {text:?} is too large"))?;
+        let total = number
+            .checked_mul(*bytes)
+            .ok_or_else(|| format!("the size {text:?} is too large"))?;
         Ok(Self(total))
     }
 }
@@ -84,7 +93,10 @@ impl FromStr for Size {
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fits = |bytes: &u64| self.0 > 0 && self.0.is_multiple_of(*bytes);
-        let (name, bytes) = SIZE_UNITS.into_iter().find(|(_, bytes)| fits(bytes)).unwrap_or(("B", 1));
+        let (name, bytes) = SIZE_UNITS
+            .into_iter()
+            .find(|(_, bytes)| fits(bytes))
+            .unwrap_or(("B", 1));
         write!(f, "{}{name}", self.0 / bytes)
     }
 }
@@ -115,7 +127,10 @@ impl<T: FromStr<Err = String>> FromStr for OrOff<T> {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "off" => Ok(Self::Off),
-            text => text.parse().map(Self::On).map_err(|error| format!("{error}, or \"off\"")),
+            text => text
+                .parse()
+                .map(Self::On)
+                .map_err(|error| format!("{error}, or \"off\"")),
         }
     }
 }
@@ -144,7 +159,9 @@ impl Unit for Time {
     const PATTERN: &'static str = "^(?=.)([0-9]+h)?([0-9]+m(?!s))?([0-9]+s)?([0-9]+ms)?$";
 
     fn example(number: &str) -> String {
-        format!("a duration carries its unit in the text\nwrite \"{number}s\" if you mean seconds, \"{number}ms\" for milliseconds")
+        format!(
+            "a duration carries its unit in the text\nwrite \"{number}s\" if you mean seconds, \"{number}ms\" for milliseconds"
+        )
     }
 }
 
@@ -154,7 +171,9 @@ impl Unit for Size {
     const PATTERN: &'static str = "^[0-9]+(B|KiB|MiB|GiB)$";
 
     fn example(number: &str) -> String {
-        format!("a size carries its unit in the text\nwrite \"{number}B\" if you mean bytes, \"{number}MiB\" for mebibytes")
+        format!(
+            "a size carries its unit in the text\nwrite \"{number}B\" if you mean bytes, \"{number}MiB\" for mebibytes"
+        )
     }
 }
 
@@ -239,8 +258,18 @@ mod tests {
             ("24h", 86_400, 0),
         ];
         for (text, seconds, nanoseconds) in cases {
-            assert_eq!(text.parse(), Ok(Time(Duration::new(seconds, nanoseconds))), "{text}");
-            assert_eq!(Time(Duration::new(seconds, nanoseconds)).to_string().parse::<Time>(), text.parse(), "{text}");
+            assert_eq!(
+                text.parse(),
+                Ok(Time(Duration::new(seconds, nanoseconds))),
+                "{text}"
+            );
+            assert_eq!(
+                Time(Duration::new(seconds, nanoseconds))
+                    .to_string()
+                    .parse::<Time>(),
+                text.parse(),
+                "{text}"
+            );
         }
     }
 
@@ -256,18 +285,29 @@ mod tests {
 
     #[test]
     fn time_refuses_what_could_mean_two_things() {
-        let wrong = ["", "2", "s", "1.5s", "-1s", "1S", "1s1m", "1s1s", "1m 30s", " 1s", "1d", "1us", "1ms1s", "１s"];
+        let wrong = [
+            "", "2", "s", "1.5s", "-1s", "1S", "1s1m", "1s1s", "1m 30s", " 1s", "1d", "1us", "1ms1s", "１s",
+        ];
         for text in wrong {
             assert!(text.parse::<Time>().is_err(), "{text}");
         }
         assert!("99999999999999999999h".parse::<Time>().is_err());
-        assert!("9999999999999999h".parse::<Time>().unwrap_err().contains("too long"));
+        assert!(
+            "9999999999999999h"
+                .parse::<Time>()
+                .unwrap_err()
+                .contains("too long")
+        );
     }
 
     #[test]
     fn size_means_what_it_says() {
-        let cases: [(&str, u64); 4] =
-            [("1B", 1), ("512KiB", 524_288), ("16MiB", 16_777_216), ("1GiB", 1_073_741_824)];
+        let cases: [(&str, u64); 4] = [
+            ("1B", 1),
+            ("512KiB", 524_288),
+            ("16MiB", 16_777_216),
+            ("1GiB", 1_073_741_824),
+        ];
         for (text, bytes) in cases {
             assert_eq!(text.parse(), Ok(Size(bytes)));
             assert_eq!(Size(bytes).to_string(), text);
@@ -281,13 +321,23 @@ mod tests {
         for text in ["", "16", "16MB", "16M", "1.5MiB", "-1MiB", "16 MiB", "MiB"] {
             assert!(text.parse::<Size>().is_err(), "{text}");
         }
-        assert!("99999999999GiB".parse::<Size>().unwrap_err().contains("too large"));
+        assert!(
+            "99999999999GiB"
+                .parse::<Size>()
+                .unwrap_err()
+                .contains("too large")
+        );
     }
 
     #[test]
     fn off_is_no_value() {
         assert_eq!("off".parse(), Ok(OrOff::<Time>::Off));
         assert_eq!("1s".parse(), Ok(OrOff::On(Time(Duration::from_secs(1)))));
-        assert!("none".parse::<OrOff<Time>>().unwrap_err().ends_with(", or \"off\""));
+        assert!(
+            "none"
+                .parse::<OrOff<Time>>()
+                .unwrap_err()
+                .ends_with(", or \"off\"")
+        );
     }
 }

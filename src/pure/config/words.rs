@@ -19,7 +19,11 @@ pub(super) fn suggest<'a>(word: &str, known: &[&'a str], things: &str) -> String
     if known.is_empty() {
         return format!("the document has no {things}");
     }
-    let shown: Vec<String> = known.iter().take(MOST_SHOWN).map(|name| format!("{name:?}")).collect();
+    let shown: Vec<String> = known
+        .iter()
+        .take(MOST_SHOWN)
+        .map(|name| format!("{name:?}"))
+        .collect();
     let more = if known.len() > MOST_SHOWN { ", …" } else { "" };
     format!("known {things}: {}{more}", shown.join(", "))
 }
@@ -48,7 +52,10 @@ fn distance(a: &str, b: &str) -> usize {
 
 /// Spelling that people mix up: `idle_timeout`, `idleTimeout`, `Idle-Timeout`.
 fn fold(word: &str) -> String {
-    word.chars().filter(|c| *c != '-' && *c != '_').flat_map(char::to_lowercase).collect()
+    word.chars()
+        .filter(|c| *c != '-' && *c != '_')
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 #[cfg(test)]
@@ -73,7 +80,10 @@ mod tests {
 
     #[test]
     fn suggestion_lists_what_there_is_when_nothing_is_near() {
-        assert_eq!(suggest("x", &["tcp", "http"], "plugins"), "known plugins: \"tcp\", \"http\"");
+        assert_eq!(
+            suggest("x", &["tcp", "http"], "plugins"),
+            "known plugins: \"tcp\", \"http\""
+        );
         assert_eq!(suggest("x", &[], "checks"), "the document has no checks");
     }
 }

@@ -22,10 +22,30 @@ pub(super) fn check(file: &File, standard: &[&str], report: &mut Report<'_>) -> 
 }
 
 fn one(name: &str, written: &file::Check, standard: &[&str], path: &Path, report: &mut Report<'_>) -> Check {
-    let interval = report.time(&path.key("interval"), written.interval, Duration::from_secs(2), INTERVAL);
-    let fast_interval = report.time(&path.key("fast-interval"), written.fast_interval, interval, INTERVAL);
-    let down_interval = report.time(&path.key("down-interval"), written.down_interval, interval, INTERVAL);
-    let timeout = report.time(&path.key("timeout"), written.timeout, Duration::from_secs(1), TIMEOUT);
+    let interval = report.time(
+        &path.key("interval"),
+        written.interval,
+        Duration::from_secs(2),
+        INTERVAL,
+    );
+    let fast_interval = report.time(
+        &path.key("fast-interval"),
+        written.fast_interval,
+        interval,
+        INTERVAL,
+    );
+    let down_interval = report.time(
+        &path.key("down-interval"),
+        written.down_interval,
+        interval,
+        INTERVAL,
+    );
+    let timeout = report.time(
+        &path.key("timeout"),
+        written.timeout,
+        Duration::from_secs(1),
+        TIMEOUT,
+    );
     let check = Check {
         name: name.to_string(),
         plugin: plugin(written, standard, path, report),
@@ -33,24 +53,48 @@ fn one(name: &str, written: &file::Check, standard: &[&str], path: &Path, report
         fast_interval,
         down_interval,
         timeout,
-        rise: report.optional_number(&path.key("rise"), written.rise, 1, 100).unwrap_or(2),
-        fall: report.optional_number(&path.key("fall"), written.fall, 1, 100).unwrap_or(3),
-        config: written.config.as_ref().map_or_else(|| "{}".to_string(), canonical),
-        tls: written.tls.as_ref().map(|tls| self::tls(tls, &path.key("tls"), report)),
+        rise: report
+            .optional_number(&path.key("rise"), written.rise, 1, 100)
+            .unwrap_or(2),
+        fall: report
+            .optional_number(&path.key("fall"), written.fall, 1, 100)
+            .unwrap_or(3),
+        config: written
+            .config
+            .as_ref()
+            .map_or_else(|| "{}".to_string(), canonical),
+        tls: written
+            .tls
+            .as_ref()
+            .map(|tls| self::tls(tls, &path.key("tls"), report)),
         memory: memory(written, path, report),
     };
     refuse_overlapping_probes(&check, written, path, report);
     check
 }
 
-const INTERVAL: (Time, Time) = (Time(Duration::from_millis(10)), Time(Duration::from_secs(24 * 3600)));
-const TIMEOUT: (Time, Time) = (Time(Duration::from_millis(1)), Time(Duration::from_secs(24 * 3600)));
+const INTERVAL: (Time, Time) = (
+    Time(Duration::from_millis(10)),
+    Time(Duration::from_secs(24 * 3600)),
+);
+const TIMEOUT: (Time, Time) = (
+    Time(Duration::from_millis(1)),
+    Time(Duration::from_secs(24 * 3600)),
+);
 
 fn refuse_overlapping_probes(check: &Check, written: &file::Check, path: &Path, report: &mut Report<'_>) {
     let intervals = [
         ("interval", check.interval, true),
-        ("fast-interval", check.fast_interval, written.fast_interval.is_some()),
-        ("down-interval", check.down_interval, written.down_interval.is_some()),
+        (
+            "fast-interval",
+            check.fast_interval,
+            written.fast_interval.is_some(),
+        ),
+        (
+            "down-interval",
+            check.down_interval,
+            written.down_interval.is_some(),
+        ),
     ];
     let known = |report: &Report<'_>, key: &str| !report.was_refused(&path.key(key));
     if !known(report, "interval") {
@@ -64,7 +108,10 @@ fn refuse_overlapping_probes(check: &Check, written: &file::Check, path: &Path, 
             format!("write at most \"{slow}\", or a longer `interval`"),
         );
     }
-    let shortest = intervals.into_iter().filter(|(_, _, counts)| *counts).min_by_key(|(_, interval, _)| *interval);
+    let shortest = intervals
+        .into_iter()
+        .filter(|(_, _, counts)| *counts)
+        .min_by_key(|(_, interval, _)| *interval);
     if let Some((key, interval, _)) = shortest
         && check.timeout > interval
         && known(report, "timeout")
@@ -106,7 +153,10 @@ fn plugin(written: &file::Check, standard: &[&str], path: &Path, report: &mut Re
         let help = match words::nearest(text, standard.iter().copied()) {
             Some(meant) => format!("did you mean {meant:?}?"),
             None if text.contains(['/', '.']) => format!("write \"file:{text}\" for a plugin in a file"),
-            None => format!("standard plugins: {}; one in a file is \"file:PATH\"", quoted(standard)),
+            None => format!(
+                "standard plugins: {}; one in a file is \"file:PATH\"",
+                quoted(standard)
+            ),
         };
         report.wrong(&path, format!("no standard plugin is called {text:?}"), help);
     }
@@ -114,7 +164,11 @@ fn plugin(written: &file::Check, standard: &[&str], path: &Path, report: &mut Re
 }
 
 fn quoted(words: &[&str]) -> String {
-    words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ")
+    words
+        .iter()
+        .map(|word| format!("{word:?}"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn file_plugin(rest: &str, path: &Path, report: &mut Report<'_>) -> Option<PluginSource> {
@@ -123,7 +177,11 @@ fn file_plugin(rest: &str, path: &Path, report: &mut Report<'_>) -> Option<Plugi
         None => (rest, None),
     };
     if file.is_empty() || file.contains('\0') {
-        report.wrong(path, "the path of the plugin is missing", "write \"file:PATH\" or \"file:PATH@sha256:HEX\"");
+        report.wrong(
+            path,
+            "the path of the plugin is missing",
+            "write \"file:PATH\" or \"file:PATH@sha256:HEX\"",
+        );
         return None;
     }
     let sha256 = match digest {
@@ -171,21 +229,39 @@ fn tls(written: &file::Tls, path: &Path, report: &mut Report<'_>) -> Tls {
             "remove verify = false to have certificates verified, or remove `ca`",
         );
     } else if !verify {
-        report.warn(&path.key("verify"), "certificates are not verified: anyone on the way can answer the probe", "write ca = \"PATH\" instead");
+        report.warn(
+            &path.key("verify"),
+            "certificates are not verified: anyone on the way can answer the probe",
+            "write ca = \"PATH\" instead",
+        );
     }
     let pairs = [
-        ("client-cert", "client-key", written.client_cert.is_some() && written.client_key.is_none()),
-        ("client-key", "client-cert", written.client_key.is_some() && written.client_cert.is_none()),
+        (
+            "client-cert",
+            "client-key",
+            written.client_cert.is_some() && written.client_key.is_none(),
+        ),
+        (
+            "client-key",
+            "client-cert",
+            written.client_key.is_some() && written.client_cert.is_none(),
+        ),
     ];
     for (there, missing, alone) in pairs {
         if alone && !report.was_refused(&path.key(missing)) {
-            report.wrong_key(&path.key(there), format!("`{there}` needs `{missing}`"), format!("add {missing} = \"PATH\" with the PEM file"));
+            report.wrong_key(
+                &path.key(there),
+                format!("`{there}` needs `{missing}`"),
+                format!("add {missing} = \"PATH\" with the PEM file"),
+            );
         }
     }
     Tls {
         verify,
         ca: report.file(&path.key("ca"), &written.ca),
-        server_name: report.filled(&path.key("server-name"), &written.server_name).map(str::to_string),
+        server_name: report
+            .filled(&path.key("server-name"), &written.server_name)
+            .map(str::to_string),
         client_cert: report.file(&path.key("client-cert"), &written.client_cert),
         client_key: report.file(&path.key("client-key"), &written.client_key),
     }
@@ -196,7 +272,11 @@ fn memory(written: &file::Check, path: &Path, report: &mut Report<'_>) -> u64 {
         return 16 << 20;
     };
     if !(1 << 20..=256 << 20).contains(&bytes) {
-        report.wrong(&path.key("memory"), format!("{} is out of range", Size(bytes)), "write a size from 1MiB to 256MiB");
+        report.wrong(
+            &path.key("memory"),
+            format!("{} is out of range", Size(bytes)),
+            "write a size from 1MiB to 256MiB",
+        );
     }
     bytes
 }

@@ -30,7 +30,10 @@ pub(super) fn check(file: &File, report: &mut Report<'_>) -> Vec<Listener> {
     listeners
 }
 
-const IDLE: (Time, Time) = (Time(Duration::from_secs(1)), Time(Duration::from_secs(168 * 3600)));
+const IDLE: (Time, Time) = (
+    Time(Duration::from_secs(1)),
+    Time(Duration::from_secs(168 * 3600)),
+);
 
 fn bind(
     written: &file::Listener,
@@ -54,7 +57,11 @@ fn bind(
             continue;
         };
         if let Some((other_path, other)) = taken.iter().find(|(_, other)| other.overlaps(&address)) {
-            let same = if *other == address { "is the same as" } else { "overlaps" };
+            let same = if *other == address {
+                "is the same as"
+            } else {
+                "overlaps"
+            };
             report.wrong(
                 &path,
                 format!("{address} {same} {other} of {other_path}"),
@@ -69,11 +76,18 @@ fn bind(
 
 fn pool(written: &file::Listener, file: &File, path: &Path, report: &mut Report<'_>) -> PoolId {
     match &written.pool {
-        Some(name) => {
-            PoolId(report.reference(&path.key("pool"), name, "pools", file.pools.iter().map(|(name, _)| name)))
-        }
+        Some(name) => PoolId(report.reference(
+            &path.key("pool"),
+            name,
+            "pools",
+            file.pools.iter().map(|(name, _)| name),
+        )),
         None => {
-            report.missing(path, "pool", "add the name of the pool its connections go to, such as pool = \"apiserver\"");
+            report.missing(
+                path,
+                "pool",
+                "add the name of the pool its connections go to, such as pool = \"apiserver\"",
+            );
             PoolId(0)
         }
     }
@@ -107,7 +121,10 @@ pub(super) fn tcp(
         && value.subsec_nanos() > 0
         && value >= KEEPALIVE.0.0
     {
-        let message = format!("the kernel counts keepalive in whole seconds, {} is not", Time(value));
+        let message = format!(
+            "the kernel counts keepalive in whole seconds, {} is not",
+            Time(value)
+        );
         report.wrong(&keepalive_path, message, "write whole seconds, such as \"30s\"");
     }
     TcpSettings {

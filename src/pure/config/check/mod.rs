@@ -48,7 +48,10 @@ pub fn check(text: &str, format: Format, standard: &[&str]) -> Result<Checked, R
         Ok(parsed) => parsed,
         Err(faults) => return Err(refused(text, faults, Vec::new())),
     };
-    let left_out = from_source.iter().map(Fault::place).filter(|path| *path != Path::default());
+    let left_out = from_source
+        .iter()
+        .map(Fault::place)
+        .filter(|path| *path != Path::default());
     let Reading {
         file,
         tree,
@@ -64,7 +67,9 @@ pub fn check(text: &str, format: Format, standard: &[&str]) -> Result<Checked, R
     };
     report.mistakes.extend(faults);
     let config = config(&file, standard, &mut report);
-    let Report { mistakes, warnings, .. } = report;
+    let Report {
+        mistakes, warnings, ..
+    } = report;
     if !mistakes.is_empty() {
         return Err(self::refused(text, mistakes, warnings));
     }
@@ -112,21 +117,35 @@ fn config(file: &File, standard: &[&str], report: &mut Report<'_>) -> Config {
 fn daemon(file: &File, report: &mut Report<'_>) -> Daemon {
     let path = Path::default().key("daemon");
     let daemon = &file.daemon;
-    let drain_timeout = report.time(&path.key("drain-timeout"), daemon.drain_timeout, Duration::from_secs(30), DRAIN);
+    let drain_timeout = report.time(
+        &path.key("drain-timeout"),
+        daemon.drain_timeout,
+        Duration::from_secs(30),
+        DRAIN,
+    );
     Daemon {
         threads: report.optional_number(&path.key("threads"), daemon.threads, 1, 1024),
         drain_timeout,
         max_connections: report.connections(&path, daemon.max_connections),
-        plugin_cache: report.filled(&path.key("plugin-cache"), &daemon.plugin_cache).map(PathBuf::from),
+        plugin_cache: report
+            .filled(&path.key("plugin-cache"), &daemon.plugin_cache)
+            .map(PathBuf::from),
     }
 }
 
 const DRAIN: (Time, Time) = (Time(Duration::ZERO), Time(Duration::from_secs(24 * 3600)));
 
 fn warn_of_unused(file: &File, report: &mut Report<'_>) {
-    let tracks = || file.virtual_routers.iter().flat_map(|(_, router)| router.track.iter().flatten());
+    let tracks = || {
+        file.virtual_routers
+            .iter()
+            .flat_map(|(_, router)| router.track.iter().flatten())
+    };
     for (name, _) in file.pools.iter() {
-        let used = file.listeners.iter().any(|(_, listener)| listener.pool.as_deref() == Some(name))
+        let used = file
+            .listeners
+            .iter()
+            .any(|(_, listener)| listener.pool.as_deref() == Some(name))
             || tracks().any(|track| track.pool.as_deref() == Some(name));
         if !used {
             let path = Path::default().key("pools").key(name);
@@ -134,7 +153,10 @@ fn warn_of_unused(file: &File, report: &mut Report<'_>) {
         }
     }
     for (name, _) in file.checks.iter() {
-        let used = file.pools.iter().any(|(_, pool)| pool.check.as_deref() == Some(name))
+        let used = file
+            .pools
+            .iter()
+            .any(|(_, pool)| pool.check.as_deref() == Some(name))
             || tracks().any(|track| track.check.as_deref() == Some(name));
         if !used {
             let path = Path::default().key("checks").key(name);

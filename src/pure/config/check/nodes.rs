@@ -30,7 +30,10 @@ pub(super) fn check(file: &File, report: &mut Report<'_>) -> Vec<Node> {
         {
             report.warn(
                 &path.key("priority"),
-                format!("node {:?} has priority {priority} too; the higher address decides between them", other.name),
+                format!(
+                    "node {:?} has priority {priority} too; the higher address decides between them",
+                    other.name
+                ),
                 "give each node a priority of its own",
             );
         }
@@ -48,7 +51,11 @@ fn settings(written: &file::Node, path: &Path, report: &mut Report<'_>) -> (Opti
     let address = match &written.address {
         Some(text) => report.ip(&path.key("address"), text),
         None => {
-            report.missing(path, "address", "add the node's own address, such as address = \"211.183.3.251\"");
+            report.missing(
+                path,
+                "address",
+                "add the node's own address, such as address = \"211.183.3.251\"",
+            );
             None
         }
     };
@@ -61,6 +68,8 @@ fn settings(written: &file::Node, path: &Path, report: &mut Report<'_>) -> (Opti
         ),
     }
     let interface = written.interface.clone().unwrap_or_default();
-    let priority = report.optional_number(&path.key("priority"), written.priority, 1, 255).unwrap_or(100);
+    let priority = report
+        .optional_number(&path.key("priority"), written.priority, 1, 255)
+        .unwrap_or(100);
     (address, interface, priority)
 }

@@ -26,7 +26,12 @@ pub(super) fn check(file: &File, report: &mut Report<'_>) -> Vec<Pool> {
 
 fn pool(name: &str, written: &file::Pool, file: &File, path: &Path, report: &mut Report<'_>) -> Pool {
     let check = written.check.as_deref().map(|name| {
-        CheckId(report.reference(&path.key("check"), name, "checks", file.checks.iter().map(|(name, _)| name)))
+        CheckId(report.reference(
+            &path.key("check"),
+            name,
+            "checks",
+            file.checks.iter().map(|(name, _)| name),
+        ))
     });
     let connect_path = path.key("connect-timeout");
     Pool {
@@ -34,8 +39,15 @@ fn pool(name: &str, written: &file::Pool, file: &File, path: &Path, report: &mut
         balance: algorithm(written.balance),
         check,
         endpoints: endpoints(written, path, report),
-        connect_timeout: report.time(&connect_path, written.connect_timeout, Duration::from_secs(3), ATTEMPT),
-        retries: report.optional_number(&path.key("retries"), written.retries, 0, 100).unwrap_or(2),
+        connect_timeout: report.time(
+            &connect_path,
+            written.connect_timeout,
+            Duration::from_secs(3),
+            ATTEMPT,
+        ),
+        retries: report
+            .optional_number(&path.key("retries"), written.retries, 0, 100)
+            .unwrap_or(2),
         on_down: match written.on_down {
             None | Some(file::OnDown::Reset) => OnDown::Reset,
             Some(file::OnDown::Keep) => OnDown::Keep,
@@ -100,7 +112,10 @@ fn endpoints(written: &file::Pool, path: &Path, report: &mut Report<'_>) -> Vec<
         if let Some(other) = taken.insert(endpoint.address, name) {
             report.wrong(
                 &address_path(report, &path),
-                format!("{} is the address of endpoint {other:?} already", endpoint.address),
+                format!(
+                    "{} is the address of endpoint {other:?} already",
+                    endpoint.address
+                ),
                 "give an endpoint more connections with `weight`, not by writing it twice",
             );
         }
@@ -110,12 +125,7 @@ fn endpoints(written: &file::Pool, path: &Path, report: &mut Report<'_>) -> Vec<
     endpoints
 }
 
-fn endpoint(
-    name: &str,
-    written: &file::Endpoint,
-    path: &Path,
-    report: &mut Report<'_>,
-) -> Option<Endpoint> {
+fn endpoint(name: &str, written: &file::Endpoint, path: &Path, report: &mut Report<'_>) -> Option<Endpoint> {
     let bare = EndpointTable::default();
     let (text, table) = match written {
         file::Endpoint::Address(text) => (Some(text), &bare),
@@ -134,10 +144,17 @@ fn endpoint(
         max_connections: report.connections(path, table.max_connections),
         probe_address: UNKNOWN,
     };
-    let check_ip = table.check_address.as_ref().and_then(|text| report.ip(&path.key("check-address"), text));
+    let check_ip = table
+        .check_address
+        .as_ref()
+        .and_then(|text| report.ip(&path.key("check-address"), text));
     let check_port = report.optional_number(&path.key("check-port"), table.check_port, 1, 65535);
     let Some(text) = text else {
-        report.missing(path, "address", "add address and port, such as address = \"211.183.3.100:6443\"");
+        report.missing(
+            path,
+            "address",
+            "add address and port, such as address = \"211.183.3.100:6443\"",
+        );
         return None;
     };
     let address = socket(&address_path(report, path), text, report)?;
@@ -158,7 +175,11 @@ const UNKNOWN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPE
 fn weight(table: &EndpointTable, path: &Path, report: &mut Report<'_>) -> u16 {
     let path = path.key("weight");
     if table.weight == Some(0) {
-        report.wrong(&path, "a weight of 0 would give it no connections", "write state = \"drain\" to give it none, or a weight from 1 to 256");
+        report.wrong(
+            &path,
+            "a weight of 0 would give it no connections",
+            "write state = \"drain\" to give it none, or a weight from 1 to 256",
+        );
         return 1;
     }
     report.optional_number(&path, table.weight, 1, 256).unwrap_or(1)
@@ -168,7 +189,10 @@ fn socket(path: &Path, text: &str, report: &mut Report<'_>) -> Option<SocketAddr
     let example = "write an IP address and a port, such as \"211.183.3.100:6443\" or \"[fd00::100]:6443\"";
     let Ok(address) = text.parse::<SocketAddr>() else {
         let help = match text.parse::<IpAddr>() {
-            Ok(ip) => format!("add the port, such as {:?}", SocketAddr::new(ip, 6443).to_string()),
+            Ok(ip) => format!(
+                "add the port, such as {:?}",
+                SocketAddr::new(ip, 6443).to_string()
+            ),
             Err(_) if looks_like_a_name(text) => format!("names are not looked up; {example}"),
             Err(_) => example.to_string(),
         };
@@ -189,21 +213,41 @@ fn looks_like_a_name(text: &str) -> bool {
 /// The address of an endpoint is the value itself, or in its table.
 fn address_path(report: &Report<'_>, path: &Path) -> Path {
     let inner = path.key("address");
-    if report.tree.has(&inner) { inner } else { path.clone() }
+    if report.tree.has(&inner) {
+        inner
+    } else {
+        path.clone()
+    }
 }
 
-fn warn_of_nobody_in_charge(written: &file::Pool, endpoints: &[Endpoint], table: &Path, report: &mut Report<'_>) {
+fn warn_of_nobody_in_charge(
+    written: &file::Pool,
+    endpoints: &[Endpoint],
+    table: &Path,
+    report: &mut Report<'_>,
+) {
     if !endpoints.is_empty() && endpoints.iter().all(|endpoint| endpoint.state != Wish::Enabled) {
-        report.warn(table, "no endpoint is enabled, so that every connection is refused", "");
+        report.warn(
+            table,
+            "no endpoint is enabled, so that every connection is refused",
+            "",
+        );
     }
     if written.check.is_some() {
         return;
     }
     for (name, endpoint) in written.endpoints.iter() {
         if let file::Endpoint::Table(endpoint) = endpoint {
-            let keys = [("check-address", endpoint.check_address.is_some()), ("check-port", endpoint.check_port.is_some())];
+            let keys = [
+                ("check-address", endpoint.check_address.is_some()),
+                ("check-port", endpoint.check_port.is_some()),
+            ];
             for (key, _) in keys.iter().filter(|(_, written)| *written) {
-                report.warn(&table.key(name).key(key), "has no effect, as the pool has no `check`", "");
+                report.warn(
+                    &table.key(name).key(key),
+                    "has no effect, as the pool has no `check`",
+                    "",
+                );
             }
         }
     }
@@ -218,15 +262,24 @@ pub(super) fn refuse_loops(
     routers: &[VirtualRouter],
     report: &mut Report<'_>,
 ) {
-    let node_of = |ip: IpAddr| nodes.iter().find(|node| node.address == ip).map(|node| format!("the address of node {:?}", node.name));
+    let node_of = |ip: IpAddr| {
+        nodes
+            .iter()
+            .find(|node| node.address == ip)
+            .map(|node| format!("the address of node {:?}", node.name))
+    };
     let router_of = |ip: IpAddr| {
-        let router = routers.iter().find(|router| router.addresses.iter().any(|address| address.ip == ip))?;
+        let router = routers
+            .iter()
+            .find(|router| router.addresses.iter().any(|address| address.ip == ip))?;
         Some(format!("an address of virtual router {:?}", router.name))
     };
     for pool in pools {
         for endpoint in &pool.endpoints {
             let ip = endpoint.address.ip();
-            let ours = node_of(ip).or_else(|| router_of(ip)).or_else(|| ip.is_loopback().then(|| "a loopback address".into()));
+            let ours = node_of(ip)
+                .or_else(|| router_of(ip))
+                .or_else(|| ip.is_loopback().then(|| "a loopback address".into()));
             let catches = |listener: &&Listener| {
                 listener.bind.iter().any(|bind| {
                     let explicit = bind.ip.is_some_and(|ip| !ip.is_unspecified());
@@ -234,7 +287,11 @@ pub(super) fn refuse_loops(
                 })
             };
             if let Some(listener) = listeners.iter().find(catches) {
-                let path = Path::default().key("pools").key(&pool.name).key("endpoints").key(&endpoint.name);
+                let path = Path::default()
+                    .key("pools")
+                    .key(&pool.name)
+                    .key("endpoints")
+                    .key(&endpoint.name);
                 let why = ours.map(|ours| format!(": it is {ours}")).unwrap_or_default();
                 report.wrong(
                     &address_path(report, &path),

@@ -22,19 +22,22 @@ impl Report<'_> {
     /// The value at `path` is wrong. An empty `help` is none.
     pub fn wrong(&mut self, path: &Path, message: impl Into<String>, help: impl Into<String>) {
         let span = self.tree.span_of(path);
-        self.mistakes.push(fault(Fault::at(span, message), path, help.into()));
+        self.mistakes
+            .push(fault(Fault::at(span, message), path, help.into()));
     }
 
     /// The key at `path` should not be there, or not be called so.
     pub fn wrong_key(&mut self, path: &Path, message: impl Into<String>, help: impl Into<String>) {
         let span = self.tree.key_span_of(path);
-        self.mistakes.push(fault(Fault::at(span, message), path, help.into()));
+        self.mistakes
+            .push(fault(Fault::at(span, message), path, help.into()));
     }
 
     /// The value at `path` is doubtful.
     pub fn warn(&mut self, path: &Path, message: impl Into<String>, help: impl Into<String>) {
         let span = self.tree.span_of(path);
-        self.warnings.push(fault(Fault::at(span, message), path, help.into()));
+        self.warnings
+            .push(fault(Fault::at(span, message), path, help.into()));
     }
 
     /// `table` lacks `key`, unless what was there has been refused already.
@@ -46,7 +49,9 @@ impl Report<'_> {
 
     /// Whether something at, above or below `path` could not be read.
     pub fn was_refused(&self, path: &Path) -> bool {
-        self.refused.iter().any(|refused| path.starts_with(refused) || refused.starts_with(path))
+        self.refused
+            .iter()
+            .any(|refused| path.starts_with(refused) || refused.starts_with(path))
     }
 
     /// The name of a node, pool, …: it goes into logs, metrics and commands.
@@ -55,7 +60,11 @@ impl Report<'_> {
         if name.is_empty() {
             self.wrong_key(path, "a name cannot be empty", NAME_HELP);
         } else if !name.chars().all(good) {
-            self.wrong_key(path, format!("the name {name:?} has characters that names cannot have"), NAME_HELP);
+            self.wrong_key(
+                path,
+                format!("the name {name:?} has characters that names cannot have"),
+                NAME_HELP,
+            );
         }
     }
 
@@ -69,7 +78,11 @@ impl Report<'_> {
     ) -> Option<T> {
         let value = value?;
         if !(least..=most).contains(&value) {
-            self.wrong(path, format!("{value} is out of range"), format!("write a number from {least} to {most}"));
+            self.wrong(
+                path,
+                format!("{value} is out of range"),
+                format!("write a number from {least} to {most}"),
+            );
             return None;
         }
         T::try_from(value).ok()
@@ -79,22 +92,40 @@ impl Report<'_> {
     pub fn connections(&mut self, table: &Path, value: Option<i64>) -> Option<u32> {
         let path = table.key("max-connections");
         if value == Some(0) {
-            self.wrong(&path, "0 connections would be none at all", "leave `max-connections` out for no limit");
+            self.wrong(
+                &path,
+                "0 connections would be none at all",
+                "leave `max-connections` out for no limit",
+            );
             return None;
         }
         self.optional_number(&path, value, 1, 1_000_000_000)
     }
 
     /// A duration between two others.
-    pub fn time(&mut self, path: &Path, value: Option<Time>, default: Duration, range: (Time, Time)) -> Duration {
+    pub fn time(
+        &mut self,
+        path: &Path,
+        value: Option<Time>,
+        default: Duration,
+        range: (Time, Time),
+    ) -> Duration {
         let Some(value) = value else {
             return default;
         };
         let (least, most) = range;
         if value < least {
-            self.wrong(path, format!("{value} is too short"), format!("write a duration from {least} to {most}"));
+            self.wrong(
+                path,
+                format!("{value} is too short"),
+                format!("write a duration from {least} to {most}"),
+            );
         } else if value > most {
-            self.wrong(path, format!("{value} is too long"), format!("write a duration from {least} to {most}"));
+            self.wrong(
+                path,
+                format!("{value} is too long"),
+                format!("write a duration from {least} to {most}"),
+            );
         }
         value.0
     }
@@ -122,7 +153,11 @@ impl Report<'_> {
     pub fn filled<'t>(&mut self, path: &Path, value: &'t Option<String>) -> Option<&'t str> {
         let value = value.as_deref()?;
         if value.trim().is_empty() {
-            self.wrong(path, "this is empty", "write a value, or leave the key out if it is optional");
+            self.wrong(
+                path,
+                "this is empty",
+                "write a value, or leave the key out if it is optional",
+            );
             return None;
         }
         Some(value)

@@ -41,9 +41,15 @@ fn router(
     report: &mut Report<'_>,
 ) -> VirtualRouter {
     if written.vrid.is_none() {
-        report.missing(path, "vrid", "add a number from 1 to 255 that nobody else on the link uses, such as vrid = 51");
+        report.missing(
+            path,
+            "vrid",
+            "add a number from 1 to 255 that nobody else on the link uses, such as vrid = 51",
+        );
     }
-    let version = report.optional_number(&path.key("version"), written.version, 2, 3).unwrap_or(3);
+    let version = report
+        .optional_number(&path.key("version"), written.version, 2, 3)
+        .unwrap_or(3);
     let addresses = addresses(written, path, report);
     refuse_ipv6_in_version_2(version, &addresses, path, report);
     let preempt = written.preempt.unwrap_or(true);
@@ -54,7 +60,9 @@ fn router(
     }
     VirtualRouter {
         name: name.to_string(),
-        vrid: report.optional_number(&path.key("vrid"), written.vrid, 1, 255).unwrap_or(0),
+        vrid: report
+            .optional_number(&path.key("vrid"), written.vrid, 1, 255)
+            .unwrap_or(0),
         addresses,
         version,
         advertisement_interval: interval(written, version, path, report),
@@ -89,9 +97,16 @@ fn addresses(written: &file::VirtualRouter, path: &Path, report: &mut Report<'_>
             continue;
         }
         if addresses.iter().any(|other| other.ip == prefix.ip) {
-            report.wrong(&path, format!("{} is in the list already", prefix.ip), "remove one of the two");
+            report.wrong(
+                &path,
+                format!("{} is in the list already", prefix.ip),
+                "remove one of the two",
+            );
         }
-        if addresses.first().is_some_and(|first| first.ip.is_ipv4() != prefix.ip.is_ipv4()) {
+        if addresses
+            .first()
+            .is_some_and(|first| first.ip.is_ipv4() != prefix.ip.is_ipv4())
+        {
             report.wrong(
                 &path,
                 format!("{} is of another family than {}", prefix.ip, addresses[0].ip),
@@ -108,11 +123,18 @@ fn addresses(written: &file::VirtualRouter, path: &Path, report: &mut Report<'_>
 /// The count is one byte (RFC 9568 §5.2.5), and the packet must fit a link of
 /// 1500 bytes.
 fn refuse_too_many(addresses: &[IpPrefix], path: &Path, report: &mut Report<'_>) {
-    let most = if addresses.first().is_some_and(|first| first.ip.is_ipv6()) { 90 } else { 255 };
+    let most = if addresses.first().is_some_and(|first| first.ip.is_ipv6()) {
+        90
+    } else {
+        255
+    };
     if addresses.len() > most {
         report.wrong(
             path,
-            format!("{} addresses do not fit into one advertisement, at most {most} do", addresses.len()),
+            format!(
+                "{} addresses do not fit into one advertisement, at most {most} do",
+                addresses.len()
+            ),
             "spread them over several virtual routers",
         );
     }
@@ -120,7 +142,11 @@ fn refuse_too_many(addresses: &[IpPrefix], path: &Path, report: &mut Report<'_>)
 
 fn refuse_ipv6_in_version_2(version: u8, addresses: &[IpPrefix], path: &Path, report: &mut Report<'_>) {
     if version == 2 && addresses.first().is_some_and(|first| first.ip.is_ipv6()) {
-        report.wrong(&path.key("version"), "VRRP version 2 knows only IPv4", "leave `version` out, or write version = 3");
+        report.wrong(
+            &path.key("version"),
+            "VRRP version 2 knows only IPv4",
+            "leave `version` out, or write version = 3",
+        );
     }
 }
 
@@ -136,17 +162,33 @@ fn interval(written: &file::VirtualRouter, version: u8, path: &Path, report: &mu
         let mut range = (Time(second), Time(Duration::from_secs(255)));
         if value.0.subsec_nanos() > 0 {
             let help = "write whole seconds from 1s to 4m15s, or use version = 3 everywhere";
-            report.wrong(&path, format!("VRRP version 2 cannot say {value}, only whole seconds"), help);
+            report.wrong(
+                &path,
+                format!("VRRP version 2 cannot say {value}, only whole seconds"),
+                help,
+            );
             range.0 = Time(Duration::ZERO);
         }
         return report.time(&path, Some(value), second, range);
     }
     if !value.0.as_millis().is_multiple_of(10) {
         let help = "write a multiple of 10ms from 10ms to 40s950ms";
-        report.wrong(&path, format!("VRRP cannot say {value}, only steps of 10ms"), help);
+        report.wrong(
+            &path,
+            format!("VRRP cannot say {value}, only steps of 10ms"),
+            help,
+        );
         return value.0;
     }
-    report.time(&path, Some(value), second, (Time(Duration::from_millis(10)), Time(Duration::from_millis(40_950))))
+    report.time(
+        &path,
+        Some(value),
+        second,
+        (
+            Time(Duration::from_millis(10)),
+            Time(Duration::from_millis(40_950)),
+        ),
+    )
 }
 
 fn password(
@@ -165,12 +207,20 @@ fn password(
         );
     }
     let Some(pass) = &authentication.pass else {
-        report.missing(&path, "pass", "write authentication = { pass = \"…\" } with 1 to 8 bytes, or remove `authentication`");
+        report.missing(
+            &path,
+            "pass",
+            "write authentication = { pass = \"…\" } with 1 to 8 bytes, or remove `authentication`",
+        );
         return None;
     };
     if pass.is_empty() || pass.len() > 8 {
         let help = "write 1 to 8 bytes; keepalived cuts longer passwords at 8 without a word";
-        report.wrong(&path.key("pass"), format!("a password of {} bytes does not fit", pass.len()), help);
+        report.wrong(
+            &path.key("pass"),
+            format!("a password of {} bytes does not fit", pass.len()),
+            help,
+        );
     }
     Some(pass.clone())
 }
@@ -183,7 +233,11 @@ fn refuse_clashes(
     report: &mut Report<'_>,
 ) {
     let ipv4 = |router: &VirtualRouter| router.addresses.first().map(|first| first.ip.is_ipv4());
-    let family = if ipv4(router) == Some(true) { "IPv4" } else { "IPv6" };
+    let family = if ipv4(router) == Some(true) {
+        "IPv4"
+    } else {
+        "IPv6"
+    };
     let same = |other: &&VirtualRouter| other.vrid == router.vrid && ipv4(other) == ipv4(router);
     if let Some(other) = others.iter().find(same)
         && ipv4(router).is_some()
@@ -191,7 +245,10 @@ fn refuse_clashes(
     {
         report.wrong(
             &path.key("vrid"),
-            format!("virtual router {:?} has vrid {} for {family} already", other.name, router.vrid),
+            format!(
+                "virtual router {:?} has vrid {} for {family} already",
+                other.name, router.vrid
+            ),
             "give each virtual router of one family a vrid of its own",
         );
     }
@@ -203,7 +260,10 @@ fn refuse_clashes(
         if let Some(other) = others.iter().find(has) {
             report.wrong(
                 &path.key("addresses").index(index),
-                format!("{} is an address of virtual router {:?} already", prefix.ip, other.name),
+                format!(
+                    "{} is an address of virtual router {:?} already",
+                    prefix.ip, other.name
+                ),
                 "an address belongs to one virtual router",
             );
         }
@@ -214,12 +274,20 @@ fn refuse_clashes(
 fn refuse_strangers(router: &VirtualRouter, nodes: &[Node], path: &Path, report: &mut Report<'_>) {
     for (index, prefix) in router.addresses.iter().enumerate() {
         // RFC 9568 §6.1: the owner's priority is 255.
-        let owner = nodes.iter().find(|node| node.address == prefix.ip && node.priority != 255);
+        let owner = nodes
+            .iter()
+            .find(|node| node.address == prefix.ip && node.priority != 255);
         if let Some(node) = owner {
             report.wrong(
                 &path.key("addresses").index(index),
-                format!("{} is the own address of node {:?}, whose priority is {}", prefix.ip, node.name, node.priority),
-                format!("write an address that no node has, or give node {:?} priority 255 as the owner", node.name),
+                format!(
+                    "{} is the own address of node {:?}, whose priority is {}",
+                    prefix.ip, node.name, node.priority
+                ),
+                format!(
+                    "write an address that no node has, or give node {:?} priority 255 as the owner",
+                    node.name
+                ),
             );
         }
     }
@@ -229,20 +297,33 @@ fn refuse_strangers(router: &VirtualRouter, nodes: &[Node], path: &Path, report:
     let Some(first) = router.addresses.first() else {
         return;
     };
-    if let Some(node) = nodes.iter().find(|node| node.address.is_ipv4() != first.ip.is_ipv4()) {
+    if let Some(node) = nodes
+        .iter()
+        .find(|node| node.address.is_ipv4() != first.ip.is_ipv4())
+    {
         report.wrong(
             &path.key("unicast"),
-            format!("{} cannot be advertised to {}, the address of node {:?}", first.ip, node.address, node.name),
+            format!(
+                "{} cannot be advertised to {}, the address of node {:?}",
+                first.ip, node.address, node.name
+            ),
             "unicast needs nodes with addresses of the same family; remove `unicast` to use multicast",
         );
     } else if nodes.len() == 1 {
-        report.warn(&path.key("unicast"), "with one node there is nobody to advertise to", "");
+        report.warn(
+            &path.key("unicast"),
+            "with one node there is nobody to advertise to",
+            "",
+        );
     }
 }
 
 fn warn_of_owners_of_nothing(nodes: &[Node], routers: &[VirtualRouter], report: &mut Report<'_>) {
     for node in nodes.iter().filter(|node| node.priority == 255) {
-        let owns = routers.iter().flat_map(|router| &router.addresses).any(|address| address.ip == node.address);
+        let owns = routers
+            .iter()
+            .flat_map(|router| &router.addresses)
+            .any(|address| address.ip == node.address);
         if !owns && !routers.is_empty() {
             report.warn(
                 &Path::default().key("nodes").key(&node.name).key("priority"),
@@ -273,7 +354,9 @@ fn subject(track: &file::Track, file: &File, path: &Path, report: &mut Report<'_
         ("check", &track.check),
         ("file", &track.file),
     ];
-    let mut written = keys.iter().filter_map(|(key, value)| Some((*key, value.as_deref()?)));
+    let mut written = keys
+        .iter()
+        .filter_map(|(key, value)| Some((*key, value.as_deref()?)));
     let Some((key, name)) = written.next() else {
         if !report.was_refused(path) {
             let help = "write one of `pool`, `interface`, `check` and `file`, such as { pool = \"apiserver\", weight = -50 }";
@@ -290,8 +373,18 @@ fn subject(track: &file::Track, file: &File, path: &Path, report: &mut Report<'_
     }
     let place = path.key(key);
     Some(match key {
-        "pool" => TrackSubject::Pool(PoolId(report.reference(&place, name, "pools", file.pools.iter().map(|(n, _)| n)))),
-        "check" => TrackSubject::Check(CheckId(report.reference(&place, name, "checks", file.checks.iter().map(|(n, _)| n)))),
+        "pool" => TrackSubject::Pool(PoolId(report.reference(
+            &place,
+            name,
+            "pools",
+            file.pools.iter().map(|(n, _)| n),
+        ))),
+        "check" => TrackSubject::Check(CheckId(report.reference(
+            &place,
+            name,
+            "checks",
+            file.checks.iter().map(|(n, _)| n),
+        ))),
         "interface" => {
             report.interface(&place, name);
             TrackSubject::Interface(name.to_string())

@@ -1,0 +1,35 @@
+//! The command line: one variant per file in `commands`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{check, plugin, probe, run, schema};
+
+/// L4 load balancer with health checks as WebAssembly plugins.
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Args),
+    Check(check::Args),
+    Probe(probe::Args),
+    Plugin(plugin::Args),
+    Schema(schema::Args),
+}
+
+/// Read the command line and do what it says.
+pub fn run() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(args) => run::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Probe(args) => probe::run(args),
+        Command::Plugin(args) => plugin::run(args),
+        Command::Schema(args) => schema::run(args),
+    }
+}

@@ -1,0 +1,137 @@
+//! `catamaran run`: the daemon.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+
+use super::check::warnings;
+use crate::app::App;
+use crate::pure::config::Config;
+use crate::shell::document;
+use crate::shell::telemetry::{Format, Telemetry};
+
+/// Balance connections as a document says, until SIGTERM or SIGINT.
+///
+/// The first signal drains: no new connections, open ones may finish for
+/// `daemon.drain-timeout`. The second ends at once.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The document, TOML or JSON.
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "/etc/catamaran/cluster.toml"
+    )]
+    config: PathBuf,
+    /// Which of the document's nodes this machine is; by default the one with
+    /// the host's name. A document without nodes needs none.
+    #[arg(long, env = "CATAMARAN_NODE", value_name = "NAME")]
+    node: Option<String>,
+    /// How log lines look.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    log_format: Format,
+    /// Log this level and what matters more: error, warn, info, debug or trace.
+    #[arg(long, env = "CATAMARAN_LOG", default_value = "info", value_name = "LEVEL")]
+    log: LevelFilter,
+}
+
+/// Run the daemon: 0 after a drain, 1 when it cannot start, 2 for a wrong document.
+pub fn run(args: Args) -> ExitCode {
+    let config = match super::load(&args.config) {
+        Ok(checked) => {
+            eprint!("{}", warnings(&document::name(&args.config), &checked.warnings));
+            checked.config
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    if let Err(why) = node_of(&config, args.node) {
+        eprintln!("catamaran: {why}");
+        return ExitCode::from(2);
+    }
+    let served = Telemetry::start(args.log_format, args.log)
+        .map_err(|error| format!("cannot start the log: {error}"))
+        .and_then(|_telemetry| serve(&config));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("catamaran: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The name of the node that this machine is; `None` for a document without nodes.
+fn node_of(config: &Config, wanted: Option<String>) -> Result<Option<String>, String> {
+    let names = || {
+        config
+            .nodes
+            .iter()
+            .map(|node| node.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let known = |name: &str| config.nodes.iter().any(|node| node.name == name);
+    match wanted {
+        Some(name) if known(&name) => Ok(Some(name)),
+        Some(name) => Err(format!(
+            "no node is called {name:?}; the document has: {}",
+            names()
+        )),
+        None if config.nodes.is_empty() => Ok(None),
+        None => {
+            let host =
+                nix::unistd::gethostname().map_err(|error| format!("cannot read the host name: {error}"))?;
+            let host = host.to_string_lossy().into_owned();
+            let short = host.split('.').next().unwrap_or(&host).to_string();
+            [host.clone(), short]
+                .into_iter()
+                .find(|name| known(name))
+                .map(Some)
+                .ok_or_else(|| {
+                    format!(
+                        "no node is called {host:?}, the host's name; say which this is with --node: {}",
+                        names()
+                    )
+                })
+        }
+    }
+}
+
+fn serve(config: &Config) -> Result<(), String> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start a runtime: {error}"))?;
+    runtime.block_on(async {
+        let signals = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+        let mut terminate = signals(SignalKind::terminate())?;
+        let mut interrupt = signals(SignalKind::interrupt())?;
+        let app = App::start(config)?;
+        tokio::select! {
+            () = app.settle() => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        app.accept();
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        let drained = app.drain();
+        tokio::select! {
+            () = drained => {}
+            () = tokio::time::sleep(config.daemon.drain_timeout) => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        app.stop();
+        Ok(())
+    })
+}
