@@ -18,7 +18,7 @@ pub struct ListenAddr {
 impl ListenAddr {
     /// Whether one connection could be meant for both.
     pub fn overlaps(&self, other: &Self) -> bool {
-        self.port == other.port && self.covers(other.ip) || other.port == self.port && other.covers(self.ip)
+        self.port == other.port && (self.covers(other.ip) || other.covers(self.ip))
     }
 
     /// Whether a connection to `target` arrives here.

@@ -70,6 +70,7 @@ pub struct Daemon {
 /// One load balancer.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[schemars(extend("required" = ["address", "interface"]))]
 pub struct Node {
     /// Its address: the source of VRRP advertisements, and where unicast ones are sent. Required.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,6 +90,7 @@ pub struct Node {
 /// Virtual addresses that move together from node to node.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[schemars(extend("required" = ["vrid", "addresses"]))]
 pub struct VirtualRouter {
     /// Virtual router identifier, 1 to 255; each only once for IPv4 and once for IPv6, and not used by
     /// anyone else on the link. Required.
@@ -132,6 +134,7 @@ pub struct VirtualRouter {
 /// VRRP version 2 authentication.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[schemars(extend("required" = ["pass"]))]
 pub struct Authentication {
     /// The password, 1 to 8 bytes, sent in clear text. Required.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -165,6 +168,7 @@ pub struct Track {
 /// One or more bound addresses, and where their connections go.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[schemars(extend("required" = ["bind", "pool"]))]
 pub struct Listener {
     /// Addresses with port; `*` is every address of both families. At least one. Required.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -211,6 +215,7 @@ pub enum Forwarding {
 /// A group of endpoints.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[schemars(extend("required" = ["endpoints"]))]
 pub struct Pool {
     /// How connections are spread. Default: "round-robin".
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -299,6 +304,7 @@ pub enum Endpoint {
 /// One endpoint with its settings.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[schemars(extend("required" = ["address"]))]
 pub struct EndpointTable {
     /// Address and port. Required.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -342,6 +348,7 @@ pub enum State {
 /// How endpoints are probed.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[schemars(extend("required" = ["plugin"]))]
 pub struct Check {
     /// The plugin: the name of a standard one (such as "tcp", "http", "apiserver-healthz",
     /// "tls-handshake"), "file:PATH" or "file:PATH@sha256:HEX". Required.

@@ -206,7 +206,7 @@ mod tests {
         let text = "\t\"ä\" = 1";
         assert_eq!(
             render(text, 8..9),
-            "f:1:7: wrong\n  |\n1 |  \"ä\" = 1\n  |       ^\n  = help: right"
+            "f:1:8: wrong\n  |\n1 |  \"ä\" = 1\n  |        ^\n  = help: right"
         );
     }
 

@@ -39,21 +39,31 @@ pub(super) fn read(mut tree: Node) -> Reading {
             Err(refusal) => refusal,
         };
         let path = refusal.path();
+        if faults.len() == MOST_FAULTS {
+            let note = format!("there are more mistakes; the first {MOST_FAULTS} are shown");
+            faults.push(Fault::at(tree.span_of(&path), note).path(&path));
+            refused.push(Path::default());
+            return unreadable(tree, refused, faults);
+        }
         faults.push(fault(&refusal, &tree, &path));
         if mend(&refusal, &mut tree, &path) {
             continue;
         }
-        if faults.len() >= MOST_FAULTS || !tree.remove(&path) {
-            // Nothing more can be said about this document.
+        if !tree.remove(&path) {
             refused.push(Path::default());
-            return Reading {
-                file: File::default(),
-                tree,
-                refused,
-                faults,
-            };
+            return unreadable(tree, refused, faults);
         }
         refused.push(holder(path));
+    }
+}
+
+/// Nothing more can be said about this document.
+fn unreadable(tree: Node, refused: Vec<Path>, faults: Vec<Fault>) -> Reading {
+    Reading {
+        file: File::default(),
+        tree,
+        refused,
+        faults,
     }
 }
 
@@ -84,7 +94,7 @@ fn fault(refusal: &Refusal, tree: &Node, path: &Path) -> Fault {
                 here,
                 format!("{word:?} has no meaning here, expected {}", one_of(known)),
             );
-            match words::nearest(word, known.iter().copied()) {
+            match words::meant(word, known.iter().copied()) {
                 Some(meant) => fault.help(format!("did you mean {meant:?}?")),
                 None => fault,
             }
@@ -105,7 +115,7 @@ fn fault(refusal: &Refusal, tree: &Node, path: &Path) -> Fault {
 }
 
 fn unknown_key(key: &str, known: &[&str]) -> String {
-    match words::nearest(key, known.iter().copied()) {
+    match words::meant(key, known.iter().copied()) {
         Some(meant) => format!("unknown key `{key}`; did you mean `{meant}`?"),
         None => format!("unknown key `{key}`"),
     }
@@ -131,10 +141,6 @@ fn correction(found: &str, expected: &str) -> Option<String> {
         }
         ("true or false", _, Some("true" | "yes" | "on" | "1")) => Some("write true without quotes".into()),
         ("true or false", _, Some("false" | "no" | "off" | "0")) => Some("write false without quotes".into()),
-        ("text in quotes", None, _) => {
-            let value = found.strip_prefix("the number ").unwrap_or(found);
-            (!value.starts_with("a ")).then(|| format!("write \"{value}\""))
-        }
         _ => None,
     }
 }

@@ -51,7 +51,7 @@ const TOML_DUPLICATE: &str = "duplicate key";
 fn parse_toml(text: &str) -> Result<(Node, Vec<Fault>), Vec<Fault>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     let only_duplicates = errors.iter().all(|error| error.message() == TOML_DUPLICATE);
-    let mut faults: Vec<Fault> = errors.iter().map(toml_fault).collect();
+    let mut faults: Vec<Fault> = errors.iter().map(|error| toml_fault(error, text)).collect();
     if !only_duplicates {
         // Recovery after a slip often stumbles again on the same line.
         let line = |fault: &Fault| {
@@ -60,6 +60,7 @@ fn parse_toml(text: &str) -> Result<(Node, Vec<Fault>), Vec<Fault>> {
                 .filter(|b| **b == b'\n')
                 .count()
         };
+        faults.sort_by_key(|fault| fault.span.start);
         faults.dedup_by_key(|fault| line(fault));
         return Err(faults);
     }
@@ -69,11 +70,16 @@ fn parse_toml(text: &str) -> Result<(Node, Vec<Fault>), Vec<Fault>> {
     Ok((Node { span, value }, reader.faults))
 }
 
-fn toml_fault(error: &toml::de::Error) -> Fault {
+fn toml_fault(error: &toml::de::Error, text: &str) -> Fault {
     let span = error.span().unwrap_or(0..0);
     if error.message() == TOML_DUPLICATE {
         return Fault::at(span, "this key is already there")
             .help("every key may be written once; remove one of the two");
+    }
+    if error.message().starts_with("string values must be quoted") {
+        let word = text.get(span.clone()).unwrap_or_default().trim();
+        let help = format!("write {word:?}");
+        return Fault::at(span, "this is not TOML: text must be in quotes").help(help);
     }
     let message = error.message().trim().replace('\n', "; ");
     Fault::at(span, format!("this is not TOML: {message}"))

@@ -151,6 +151,8 @@ trait Unit: FromStr<Err = String> + fmt::Display {
     const PATTERN: &'static str;
     /// The text that was probably meant by a bare number.
     fn example(number: &str) -> String;
+    /// The same for a number with a fraction.
+    fn example_of_fraction(number: f64) -> String;
 }
 
 impl Unit for Time {
@@ -162,6 +164,11 @@ impl Unit for Time {
         format!(
             "a duration carries its unit in the text\nwrite \"{number}s\" if you mean seconds, \"{number}ms\" for milliseconds"
         )
+    }
+
+    fn example_of_fraction(number: f64) -> String {
+        let meant = Time(Duration::try_from_secs_f64(number).unwrap_or_default());
+        format!("a duration carries its unit in the text\nwrite \"{meant}\" if you mean seconds")
     }
 }
 
@@ -175,6 +182,10 @@ impl Unit for Size {
             "a size carries its unit in the text\nwrite \"{number}B\" if you mean bytes, \"{number}MiB\" for mebibytes"
         )
     }
+
+    fn example_of_fraction(number: f64) -> String {
+        Self::example(&number.ceil().to_string())
+    }
 }
 
 impl Unit for OrOff<Time> {
@@ -187,6 +198,10 @@ impl Unit for OrOff<Time> {
             "0" => "a duration carries its unit in the text\nwrite \"off\" for none".into(),
             number => Time::example(number),
         }
+    }
+
+    fn example_of_fraction(number: f64) -> String {
+        Time::example_of_fraction(number)
     }
 }
 
@@ -208,7 +223,7 @@ impl<T: Unit> Visitor<'_> for UnitVisitor<T> {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<T, E> {
-        Err(E::custom(T::example(&(number.abs().ceil()).to_string())))
+        Err(E::custom(T::example_of_fraction(number.abs())))
     }
 }
 

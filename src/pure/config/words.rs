@@ -6,18 +6,25 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     known
         .into_iter()
         .map(|candidate| (distance(&folded, &fold(candidate)), candidate))
-        .filter(|(distance, candidate)| *distance <= allowed(word.len().min(candidate.len())))
+        .filter(|(distance, candidate)| *distance <= allowed(word.len().max(candidate.len())))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
+/// The same, or the word that `word` is the beginning of: `leastconn`.
+pub(super) fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    let folded = fold(word);
+    let begins = |candidate: &&str| folded.len() > 3 && fold(candidate).starts_with(&folded);
+    nearest(word, known.clone()).or_else(|| known.into_iter().find(begins))
+}
+
 /// `did you mean "x"?`, or else `known THINGS: "a", "b"`.
-pub(super) fn suggest<'a>(word: &str, known: &[&'a str], things: &str) -> String {
-    if let Some(meant) = nearest(word, known.iter().copied()) {
+pub(super) fn suggest(word: &str, known: &[&str], things: &str) -> String {
+    if let Some(meant) = meant(word, known.iter().copied()) {
         return format!("did you mean {meant:?}?");
     }
     if known.is_empty() {
-        return format!("the document has no {things}");
+        return format!("the document has no {things} yet; add [{things}.{word}]");
     }
     let shown: Vec<String> = known
         .iter()
@@ -72,6 +79,15 @@ mod tests {
     }
 
     #[test]
+    fn beginning_of_a_word_stands_for_it() {
+        assert_eq!(
+            meant("leastconn", ["first", "least-connections"]),
+            Some("least-connections")
+        );
+        assert_eq!(meant("lea", ["least-connections"]), None);
+    }
+
+    #[test]
     fn nearest_does_not_guess_wildly() {
         assert_eq!(nearest("x", ["tls", "a"]), None);
         assert_eq!(nearest("weight", ["pool", "bind"]), None);
@@ -84,6 +100,9 @@ mod tests {
             suggest("x", &["tcp", "http"], "plugins"),
             "known plugins: \"tcp\", \"http\""
         );
-        assert_eq!(suggest("x", &[], "checks"), "the document has no checks");
+        assert_eq!(
+            suggest("x", &[], "checks"),
+            "the document has no checks yet; add [checks.x]"
+        );
     }
 }

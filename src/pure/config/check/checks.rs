@@ -150,7 +150,7 @@ fn plugin(written: &file::Check, standard: &[&str], path: &Path, report: &mut Re
         return nothing;
     }
     if !standard.contains(&text.as_str()) {
-        let help = match words::nearest(text, standard.iter().copied()) {
+        let help = match words::meant(text, standard.iter().copied()) {
             Some(meant) => format!("did you mean {meant:?}?"),
             None if text.contains(['/', '.']) => format!("write \"file:{text}\" for a plugin in a file"),
             None => format!(

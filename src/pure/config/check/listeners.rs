@@ -53,18 +53,17 @@ fn bind(
     let mut bind = Vec::new();
     for (index, text) in texts.iter().enumerate() {
         let path = path_of_all.index(index);
-        let Some(address) = report.parsed::<ListenAddr>(&path, text) else {
+        let Some(address) = report.parsed::<ListenAddr>(&path, text, "an address to listen on") else {
             continue;
         };
         if let Some((other_path, other)) = taken.iter().find(|(_, other)| other.overlaps(&address)) {
-            let same = if *other == address {
-                "is the same as"
-            } else {
-                "overlaps"
+            let message = match other == &address {
+                true => format!("{other_path} has {address} already"),
+                false => format!("{address} overlaps {other} of {other_path}"),
             };
             report.wrong(
                 &path,
-                format!("{address} {same} {other} of {other_path}"),
+                message,
                 "every connection must be meant for one listener: change the port or the address",
             );
         }

@@ -103,7 +103,10 @@ fn config(file: &File, standard: &[&str], report: &mut Report<'_>) -> Config {
     let pools = pools::check(file, report);
     let checks = checks::check(file, standard, report);
     pools::refuse_loops(&pools, &listeners, &nodes, &virtual_routers, report);
-    warn_of_unused(file, report);
+    // A reference that leads nowhere makes the one it meant look unused.
+    if report.mistakes.is_empty() {
+        warn_of_unused(file, report);
+    }
     Config {
         nodes,
         virtual_routers,

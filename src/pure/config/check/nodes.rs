@@ -25,8 +25,10 @@ pub(super) fn check(file: &File, report: &mut Report<'_>) -> Vec<Node> {
                 "every node has an address of its own",
             );
         }
+        let ranked = |written: &file::Node| written.priority.is_none_or(|value| (1..=255).contains(&value));
         if let Some(other) = nodes.iter().find(|other| other.priority == priority)
             && !file.virtual_routers.is_empty()
+            && file.nodes.iter().all(|(_, node)| ranked(node))
         {
             report.warn(
                 &path.key("priority"),

@@ -1,6 +1,5 @@
 //! Where the checks write down what is wrong, and the checks that all share.
 
-use std::fmt::Display;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
@@ -219,13 +218,17 @@ impl Report<'_> {
         false
     }
 
-    /// Text of a form that its own type knows.
-    pub fn parsed<T: FromStr<Err: Display>>(&mut self, path: &Path, text: &str) -> Option<T> {
+    /// Text of a form that its own type knows; `what` it should be.
+    pub fn parsed<T: FromStr<Err = String>>(&mut self, path: &Path, text: &str, what: &str) -> Option<T> {
         match text.parse() {
             Ok(value) => Some(value),
             Err(error) => {
-                let error: <T as FromStr>::Err = error;
-                self.wrong(path, format!("{text:?} does not fit here"), error.to_string());
+                let port = text.strip_prefix(':').unwrap_or(text).parse::<u16>();
+                let help = match port {
+                    Ok(port) if port > 0 => format!("write \"*:{port}\" for every address of this machine"),
+                    _ => error.replacen("expected", "write", 1),
+                };
+                self.wrong(path, format!("{text:?} is not {what}"), help);
                 None
             }
         }

@@ -1,6 +1,5 @@
 //! `[virtual-routers.NAME]`: RFC 9568 (version 3) and RFC 3768 (version 2).
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::super::file::{self, File};
@@ -90,7 +89,7 @@ fn addresses(written: &file::VirtualRouter, path: &Path, report: &mut Report<'_>
     let mut addresses: Vec<IpPrefix> = Vec::new();
     for (index, text) in texts.iter().enumerate() {
         let path = path_of_all.index(index);
-        let Some(prefix) = report.parsed::<IpPrefix>(&path, text) else {
+        let Some(prefix) = report.parsed::<IpPrefix>(&path, text, "a virtual address") else {
             continue;
         };
         if !report.unicast(&path, prefix.ip) {
@@ -389,6 +388,6 @@ fn subject(track: &file::Track, file: &File, path: &Path, report: &mut Report<'_
             report.interface(&place, name);
             TrackSubject::Interface(name.to_string())
         }
-        _ => TrackSubject::File(report.file(&place, &track.file).unwrap_or_else(PathBuf::new)),
+        _ => TrackSubject::File(report.file(&place, &track.file).unwrap_or_default()),
     })
 }
