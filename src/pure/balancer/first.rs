@@ -1,28 +1,27 @@
-//! First: one endpoint takes all while it can.
+//! First: document order, the next one only when those before are full, tried
+//! or not ready.
 
-use super::{Choice, EndpointId};
+use super::pool::{EndpointId, Member};
 
-/// The first admitted endpoint in document order.
-pub fn pick(choice: &Choice<'_>) -> Option<EndpointId> {
-    choice.admitted().next()
+/// The first admitted one of `members`.
+pub(super) fn pick(members: &[Member], admit: &impl Fn(EndpointId) -> bool) -> Option<EndpointId> {
+    members.iter().map(|member| member.id).find(|id| admit(*id))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{client, ready};
+    use super::super::snapshot::tests::{candidates, key};
     use super::super::{Algorithm, Snapshot};
     use super::*;
 
     #[test]
-    fn first_takes_all_until_it_is_full() {
-        let snapshot = Snapshot::new(Algorithm::First, &ready(&[1, 9]));
-        assert_eq!(
-            snapshot.pick(&client(5), 7, &|_| 0, &|_| true),
-            Some(EndpointId(0))
-        );
-        assert_eq!(
-            snapshot.pick(&client(5), 7, &|_| 0, &|id| id.0 != 0),
-            Some(EndpointId(1))
-        );
+    fn next_endpoint_waits_until_the_first_is_full() {
+        let mut pool = candidates(&[1, 200, 1]);
+        pool[0].ready = false;
+        let snapshot = Snapshot::new(Algorithm::First, &pool);
+        let pick = |full: &[u16]| snapshot.pick(&key(1), 9, &|_| 0, &|id| !full.contains(&id.0));
+        assert_eq!(pick(&[]), Some(EndpointId(1)));
+        assert_eq!(pick(&[1]), Some(EndpointId(2)));
+        assert_eq!(pick(&[1, 2]), None);
     }
 }

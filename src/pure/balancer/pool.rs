@@ -31,7 +31,7 @@ pub enum Algorithm {
     First,
 }
 
-/// One endpoint in a snapshot.
+/// One endpoint as it enters a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// Share of the connections, 1 to 256.
@@ -40,7 +40,18 @@ pub struct Candidate {
     pub backup: bool,
     /// Enabled by the operator and believed healthy.
     pub ready: bool,
-    /// What hashing algorithms know it by: [`identity`](super::identity) of
-    /// its address, so that a new order in the document moves nobody.
+    /// Who it is, whatever its place in the document: [`identity`](super::identity)
+    /// of its address.
+    pub identity: u64,
+}
+
+/// An endpoint that takes connections now: ready, and of the tier in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its position in the pool.
+    pub id: EndpointId,
+    /// Share of the connections, 1 to 256.
+    pub weight: u32,
+    /// Who it is, see [`Candidate::identity`].
     pub identity: u64,
 }
