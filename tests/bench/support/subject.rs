@@ -31,7 +31,9 @@ pub enum Subject {
     Catamaran,
     /// HAProxy as in the founding case.
     Haproxy,
-    /// The same with `option splice-auto`.
+    /// The same with `option splice-auto`: it splices when it sees fit.
+    HaproxyAuto,
+    /// The same told to splice always.
     HaproxySplice,
 }
 
@@ -42,6 +44,7 @@ impl Subject {
             Self::Direct => "direct",
             Self::Catamaran => "catamaran",
             Self::Haproxy => "haproxy",
+            Self::HaproxyAuto => "haproxy auto",
             Self::HaproxySplice => "haproxy splice",
         }
     }
@@ -50,7 +53,7 @@ impl Subject {
     pub fn addresses(self) -> &'static [Ipv4Addr] {
         match self {
             Self::Direct => &ENDPOINTS,
-            Self::Catamaran | Self::Haproxy | Self::HaproxySplice => &[LB],
+            Self::Catamaran | Self::Haproxy | Self::HaproxyAuto | Self::HaproxySplice => &[LB],
         }
     }
 
@@ -59,8 +62,12 @@ impl Subject {
         match self {
             Self::Direct => None,
             Self::Catamaran => Some(catamaran_document()),
-            Self::Haproxy => Some(haproxy_document(connections, "")),
-            Self::HaproxySplice => Some(haproxy_document(connections, "    option splice-auto\n")),
+            Self::Haproxy => Some(haproxy_document(connections, &[])),
+            Self::HaproxyAuto => Some(haproxy_document(connections, &["option splice-auto"])),
+            Self::HaproxySplice => Some(haproxy_document(
+                connections,
+                &["option splice-request", "option splice-response"],
+            )),
         }
     }
 
@@ -69,7 +76,7 @@ impl Subject {
             Self::Direct => &[],
             Self::Catamaran => &[env!("CARGO_BIN_EXE_catamaran"), "run", "--config", document],
             // -db: stay one process in the foreground.
-            Self::Haproxy | Self::HaproxySplice => &["haproxy", "-db", "-f", document],
+            Self::Haproxy | Self::HaproxyAuto | Self::HaproxySplice => &["haproxy", "-db", "-f", document],
         };
         words.iter().map(ToString::to_string).collect()
     }
@@ -87,10 +94,11 @@ fn catamaran_document() -> String {
     text
 }
 
-fn haproxy_document(connections: usize, option: &str) -> String {
+fn haproxy_document(connections: usize, options: &[&str]) -> String {
+    let options: String = options.iter().map(|option| format!("    {option}\n")).collect();
     let mut text = format!(
         "global\n    log stdout format raw local0\n    nbthread 2\n    maxconn {connections}\n\
-         defaults\n    log global\n    mode tcp\n    option tcplog\n{option}    \
+         defaults\n    log global\n    mode tcp\n    option tcplog\n{options}    \
          timeout connect 5s\n    timeout client 50s\n    timeout server 50s\n    maxconn {connections}\n"
     );
     for (name, port) in [("echo", ECHO), ("bulk", BULK)] {
