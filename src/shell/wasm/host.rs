@@ -13,11 +13,17 @@ use wasmtime::{Engine, Store, Trap};
 use super::bindings::catamaran::health::types::{Endpoint, Request, Verdict};
 use super::bindings::{FullCheck, FullCheckPre};
 use super::guest::{Guest, Level};
-use super::limits::{Fence, PROBES_AT_ONCE, TEXT, engine_config};
+use super::limits::{Fence, PROBES_AT_ONCE, TEXT, engine_config, guest_memory};
 use super::precompiled;
 use super::ticker::Ticker;
 use super::tls::TlsClient;
 use crate::pure::health::{Cause, Finding};
+
+/// The contract's version; its interfaces are served in no other.
+const CONTRACT: &str = "0.1.0";
+
+/// The contract's interfaces that a plugin may import.
+const SERVED: [&str; 4] = ["connection", "http", "log", "types"];
 
 /// Compiles plugins and keeps what their probes share.
 #[derive(Clone)]
@@ -138,8 +144,18 @@ impl Host {
     fn refuse_strange_imports(&self, component: &Component) -> Result<(), String> {
         let kind = component.component_type();
         for (name, _) in kind.imports(&self.shared.engine) {
-            if !name.starts_with("catamaran:health/") {
-                return Err(format!("the plugin imports {name}, which a check may not use"));
+            let ours = name
+                .strip_prefix("catamaran:health/")
+                .and_then(|rest| rest.split_once('@'))
+                .filter(|(interface, _)| SERVED.contains(interface));
+            match ours {
+                Some((_, CONTRACT)) => {}
+                Some((_, other)) => {
+                    return Err(format!(
+                        "the plugin is made for version {other} of the contract; this host serves {CONTRACT}"
+                    ));
+                }
+                None => return Err(format!("the plugin imports {name}, which a check may not use")),
             }
         }
         Ok(())
@@ -149,6 +165,8 @@ impl Host {
 impl Plugin {
     /// Run one probe. Every ending, also one by the plugin's own fault, is a
     /// finding; it takes at most the request's time-out and a few milliseconds.
+    /// Where a thousand run already it waits for its turn first; that is not
+    /// the endpoint's fault and not part of [`Probe::took`].
     pub async fn probe(&self, request: &ProbeRequest) -> Probe {
         // Never closed, so this only waits.
         let _turn = self.shared.turns.acquire().await;
@@ -161,6 +179,8 @@ impl Plugin {
             fence,
         );
         let mut store = Store::new(&self.shared.engine, guest);
+        // Lists may share their bytes in the plugin's memory; copies do not.
+        store.set_hostcall_fuel(guest_memory(self.memory));
         store.limiter(|guest| &mut guest.fence);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|_| {
@@ -216,16 +236,22 @@ fn finding(outcome: wasmtime::Result<Result<Verdict, String>>, guest: &Guest) ->
     if let Some(denied) = denial(guest) {
         return denied;
     }
+    let network = guest.last_failure.filter(|cause| *cause != Cause::Unhealthy);
     let (cause, detail) = match outcome {
         Ok(Ok(Verdict::Healthy(detail))) => (Cause::Healthy, detail),
         Ok(Ok(Verdict::Degraded(detail))) => (Cause::Degraded, detail),
-        Ok(Ok(Verdict::Unhealthy(reason))) => (guest.last_failure.unwrap_or(Cause::Unhealthy), reason),
-        Ok(Err(fault)) => (Cause::BadPlugin, fault),
+        Ok(Ok(Verdict::Unhealthy(reason))) => (network.unwrap_or(Cause::Unhealthy), reason),
+        // A plugin may pass the network's failure on as its own.
+        Ok(Err(fault)) => (network.unwrap_or(Cause::BadPlugin), fault),
         Err(_) if guest.fence.refused => (
             Cause::MemoryLimit,
             "the plugin wanted more memory than it may have".into(),
         ),
         Err(error) => match error.downcast_ref::<Trap>() {
+            Some(Trap::UnreachableCodeReached) => (
+                Cause::Trapped,
+                "the plugin stopped at an unreachable instruction, as a panic does".into(),
+            ),
             Some(trap) => (Cause::Trapped, trap.to_string()),
             None => (Cause::BadPlugin, format!("{error:#}")),
         },
@@ -262,14 +288,21 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
-/// Whether the letter makes what follows read in another direction (UAX #9).
+/// Whether the letter makes what follows read in another direction (UAX #9),
+/// or begins a line without being a control character.
 fn turns_text(letter: char) -> bool {
-    matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn contract_has_the_version_that_is_served() {
+        let contract = include_str!("../../../plugins/wit/health.wit");
+        assert!(contract.contains(&format!("package catamaran:health@{CONTRACT};")));
+    }
 
     #[test]
     fn text_of_a_plugin_becomes_one_bounded_line() {

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::bindings::catamaran::health::http::{Header, HttpRequest, Response};
 use super::bindings::catamaran::health::types::Error;
 use super::failure;
-use super::limits::{ANSWER_BODY, ANSWER_HEAD, HEADERS, REQUEST_BODY};
+use super::limits::{ANSWER_BODY, ANSWER_HEAD, HEADERS, REQUEST_BODY, REQUEST_HEAD};
 use super::stream::Wire;
 
 /// What we call ourselves when the plugin does not say.
@@ -27,7 +27,11 @@ pub fn request(asked: HttpRequest, host: &str) -> Result<Request<Full<Bytes>>, E
             asked.path
         )));
     }
-    if asked.body.len() > REQUEST_BODY || asked.headers.len() > HEADERS {
+    let header_bytes = |header: &Header| header.name.len() + header.value.len();
+    if asked.body.len() > REQUEST_BODY
+        || asked.headers.len() > HEADERS
+        || asked.headers.iter().map(header_bytes).sum::<usize>() > REQUEST_HEAD
+    {
         return Err(Error::TooLarge);
     }
     let wrong = |what: &str| Error::Protocol(format!("the plugin's request has a wrong {what}"));

@@ -10,17 +10,27 @@ pub const PROBES_AT_ONCE: u32 = 1000;
 /// Most memory that a document may grant to one instance, in bytes.
 pub const MOST_MEMORY: usize = 256 << 20;
 
+/// Core instances of one component. What `wit-component` makes of one module
+/// is three: the module and two that join it to its imports.
+const PARTS: u32 = 8;
+
+/// Tables of one component; each keeps address space for [`TABLE_ELEMENTS`].
+const TABLES: u32 = 4;
+
 /// Elements of one table; Rust plugins use some hundreds.
 const TABLE_ELEMENTS: usize = 20_000;
 
 /// How often a running plugin lets others run and its time is looked at.
-pub const TICK: Duration = Duration::from_millis(10);
+pub const TICK: Duration = Duration::from_millis(5);
 
 /// Connections and HTTP requests of one probe.
 pub const CONNECTIONS: u32 = 8;
 
 /// Bytes of one read or write on a connection.
 pub const CHUNK: usize = 65_536;
+
+/// Bytes of an HTTP request's headers, names and values.
+pub const REQUEST_HEAD: usize = 64 << 10;
 
 /// Bytes of an HTTP request's body.
 pub const REQUEST_BODY: usize = 65_536;
@@ -44,13 +54,15 @@ pub const TEXT: usize = 1024;
 pub fn engine_config() -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(PROBES_AT_ONCE)
-        .total_core_instances(PROBES_AT_ONCE * 2)
+        // What one component may have times the probes: the pool is never
+        // empty, so a probe never fails for the number of others.
+        .total_core_instances(PROBES_AT_ONCE * PARTS)
         .total_memories(PROBES_AT_ONCE)
-        .total_tables(PROBES_AT_ONCE * 2)
+        .total_tables(PROBES_AT_ONCE * TABLES)
         .total_stacks(PROBES_AT_ONCE)
-        .max_core_instances_per_component(8)
+        .max_core_instances_per_component(PARTS)
         .max_memories_per_component(1)
-        .max_tables_per_component(8)
+        .max_tables_per_component(TABLES)
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(MOST_MEMORY)
         // Most of a slot's pages are never touched; those that a probe did
@@ -68,6 +80,11 @@ pub fn engine_config() -> Config {
     config
 }
 
+/// What a document grants, in bytes, as far as an instance can have it.
+pub fn guest_memory(granted: u64) -> usize {
+    usize::try_from(granted).unwrap_or(MOST_MEMORY).min(MOST_MEMORY)
+}
+
 /// Watches one instance's memory and tables.
 pub struct Fence {
     memory: usize,
@@ -79,7 +96,7 @@ impl Fence {
     /// At most `memory` bytes.
     pub fn new(memory: u64) -> Self {
         Self {
-            memory: usize::try_from(memory).unwrap_or(MOST_MEMORY).min(MOST_MEMORY),
+            memory: guest_memory(memory),
             refused: false,
         }
     }
