@@ -4,7 +4,7 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use catamaran::pure::config::Tls;
@@ -14,7 +14,10 @@ use catamaran::shell::wasm::{Host, Plugin, ProbeRequest, TlsClient};
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
 };
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use support::{Echo, LOOPBACK, Web};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -112,7 +115,10 @@ async fn http_judges_status_and_body() {
 #[tokio::test]
 async fn broken_answers_are_named() {
     let truncated = scripted(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await;
-    assert_eq!(probe("http", truncated, "{}").await.cause, Cause::Closed);
+    let finding = probe("http", truncated, r#"{"contains":"whole"}"#).await;
+    assert_eq!(finding.cause, Cause::Closed, "{finding}");
+    // Where nobody looks at the body, the status is the answer.
+    assert_eq!(probe("http", truncated, "{}").await.cause, Cause::Healthy);
     let garbage = scripted(b"SSH-2.0-OpenSSH_9.2\r\n").await;
     assert_eq!(probe("http", garbage, "{}").await.cause, Cause::Unhealthy);
     let silent = scripted(b"").await;
@@ -310,10 +316,19 @@ impl Authority {
     /// A TLS server with a certificate for these names; it answers HTTP 200.
     /// With `clients` it wants a certificate of this authority.
     async fn serve(&self, names: &[&str], expired: bool, clients: bool) -> SocketAddr {
-        use rustls::pki_types::pem::PemObject;
+        let resolver = SingleCertAndKey::from(self.certified(names, expired));
+        self.serve_whatever(Arc::new(resolver), clients).await
+    }
+
+    fn certified(&self, names: &[&str], expired: bool) -> CertifiedKey {
         let (pem, key) = self.sign(names, expired);
         let chain = vec![CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()];
         let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
+        let provider = rustls::crypto::ring::default_provider();
+        CertifiedKey::from_der(chain, key, &provider).unwrap()
+    }
+
+    async fn serve_whatever(&self, resolver: Arc<dyn ResolvesServerCert>, clients: bool) -> SocketAddr {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = rustls::ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
@@ -329,7 +344,7 @@ impl Authority {
         } else {
             builder.with_no_client_auth()
         };
-        let config = builder.with_single_cert(chain, key).unwrap();
+        let config = builder.with_cert_resolver(resolver);
         let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind((LOOPBACK, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -397,6 +412,32 @@ async fn certificates_are_verified_and_every_fault_is_told() {
         assert_eq!(finding.cause, Cause::Tls, "{finding}");
         assert!(finding.detail.contains(word), "{finding}");
     }
+}
+
+/// A server whose certificate changes while its TLS sessions live on.
+#[derive(Debug)]
+struct Renewed(Mutex<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Renewed {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.lock().unwrap().clone())
+    }
+}
+
+#[tokio::test]
+async fn each_probe_verifies_the_certificate_of_that_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let good = authority.certified(&["127.0.0.1"], false);
+    let server = Arc::new(Renewed(Mutex::new(Arc::new(good))));
+    let address = authority.serve_whatever(server.clone(), false).await;
+    let mut request = request(address, "{}");
+    request.tls = Some(Arc::new(TlsClient::new(&tls(&folder, &authority)).unwrap()));
+    let plugin = standard("http");
+    assert_eq!(plugin.probe(&request).await.finding.cause, Cause::Healthy);
+    *server.0.lock().unwrap() = Arc::new(authority.certified(&["127.0.0.1"], true));
+    let finding = plugin.probe(&request).await.finding;
+    assert_eq!(finding.cause, Cause::Tls, "{finding}");
 }
 
 #[tokio::test]

@@ -61,6 +61,15 @@ pub fn of_tls(error: &TlsError) -> String {
 fn of_certificate(error: &CertificateError) -> String {
     match error {
         CertificateError::UnknownIssuer => "the certificate is signed by an unknown authority".into(),
+        // Clusters that were built anew: each has an authority called kubernetes.
+        CertificateError::BadSignature => {
+            "the certificate is signed by an unknown authority that has the name of a trusted one".into()
+        }
+        CertificateError::BadEncoding => "the certificate is malformed".into(),
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "the certificate is signed in a way that is not accepted any more, or not yet".into()
+        }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "the certificate has expired".into()
         }
@@ -78,7 +87,25 @@ fn of_certificate(error: &CertificateError) -> String {
             }
         ),
         CertificateError::Revoked => "the certificate is revoked".into(),
-        other => other.to_string(),
+        CertificateError::Other(other) => {
+            format!(
+                "the certificate is not accepted: {}",
+                sentence(&other.to_string())
+            )
+        }
+        other => format!(
+            "the certificate is not accepted: {}",
+            sentence(&other.to_string())
+        ),
+    }
+}
+
+/// What is only a name in Rust, as words.
+fn sentence(text: &str) -> String {
+    if text.chars().all(char::is_alphanumeric) {
+        spaced(text)
+    } else {
+        text.into()
     }
 }
 

@@ -9,7 +9,8 @@ use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::objects::{oid_registry, oid2abbrev};
+use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 use super::bindings::catamaran::health::connection::TlsSession;
 use super::bindings::catamaran::health::types::Error;
@@ -125,9 +126,52 @@ fn subject_and_expiry(certificate: &CertificateDer<'_>) -> Option<(String, i64)>
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
     let now = x509_parser::time::ASN1Time::now().timestamp();
     Some((
-        parsed.subject().to_string(),
-        parsed.validity().not_after.timestamp() - now,
+        rfc4514(parsed.subject()),
+        parsed.validity().not_after.timestamp().saturating_sub(now),
     ))
+}
+
+/// RFC 4514 §2: the last part first, `,` between parts, `+` within one.
+fn rfc4514(name: &X509Name<'_>) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for part in name.iter_rdn() {
+        let attributes = part.iter().map(|attribute| {
+            let (kind, value) = (attribute.attr_type(), attribute.attr_value());
+            let known = oid2abbrev(kind, oid_registry());
+            match (known, attribute.as_str()) {
+                (Ok(word), Ok(text)) => format!("{word}={}", escaped(text)),
+                // §2.4: what has no word or is no plain text, by its bytes.
+                (word, _) => {
+                    let word = word.map_or_else(|_| kind.to_id_string(), String::from);
+                    let bytes = value.data.iter().map(|byte| format!("{byte:02x}"));
+                    format!("{word}=#{}", bytes.collect::<String>())
+                }
+            }
+        });
+        parts.push(attributes.collect::<Vec<_>>().join("+"));
+    }
+    parts.reverse();
+    parts.join(",")
+}
+
+/// RFC 4514 §2.4
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    let last = text.chars().count().saturating_sub(1);
+    for (at, letter) in text.chars().enumerate() {
+        match letter {
+            '\0' => {
+                escaped.push_str("\\00");
+                continue;
+            }
+            '"' | '+' | ',' | ';' | '<' | '>' | '\\' => escaped.push('\\'),
+            '#' if at == 0 => escaped.push('\\'),
+            ' ' if at == 0 || at == last => escaped.push('\\'),
+            _ => {}
+        }
+        escaped.push(letter);
+    }
+    escaped
 }
 
 impl AsyncRead for Wire {
@@ -163,5 +207,26 @@ impl AsyncWrite for Wire {
             Self::Clear(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subject_is_written_as_the_rfc_has_it() {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::OrganizationName, "a, b");
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "#kube-apiserver ");
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let (subject, _) = subject_and_expiry(certificate.der()).unwrap();
+        assert_eq!(subject, "CN=\\#kube-apiserver\\ ,O=a\\, b");
     }
 }

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -29,6 +29,9 @@ impl TlsClient {
     /// # Errors
     /// A sentence that names the file and what is wrong with it.
     pub fn new(tls: &Tls) -> Result<Self, String> {
+        if let Some(name) = &tls.server_name {
+            server_name(name)?;
+        }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
@@ -44,7 +47,7 @@ impl TlsClient {
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(Unverified(provider)))
         };
-        let config = match (&tls.client_cert, &tls.client_key) {
+        let mut config = match (&tls.client_cert, &tls.client_key) {
             (Some(certificate), Some(key)) => builder
                 .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
                 .map_err(|error| {
@@ -56,6 +59,9 @@ impl TlsClient {
                 })?,
             _ => builder.with_no_client_auth(),
         };
+        // A resumed session stands on the certificate of an earlier probe; each
+        // probe is to see and verify the one the endpoint has now.
+        config.resumption = Resumption::disabled();
         Ok(Self {
             connector: TlsConnector::from(Arc::new(config)),
             verified: tls.verify,
@@ -75,12 +81,16 @@ impl TlsClient {
         ip: IpAddr,
     ) -> io::Result<TlsStream<TcpStream>> {
         let name = match name {
-            Some(name) => ServerName::try_from(name.to_string())
-                .map_err(|_| io::Error::other(format!("{name:?} is not a server name")))?,
+            Some(name) => server_name(name).map_err(|why| io::Error::other(rustls::Error::General(why)))?,
             None => ServerName::IpAddress(ip.into()),
         };
         self.connector.connect(name, stream).await
     }
+}
+
+fn server_name(name: &str) -> Result<ServerName<'static>, String> {
+    ServerName::try_from(name.to_string())
+        .map_err(|_| format!("{name:?} is not a server name; it is a host name or an IP address"))
 }
 
 fn roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
