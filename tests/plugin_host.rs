@@ -4,6 +4,7 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -276,6 +277,55 @@ async fn compiled_plugins_are_kept_where_nobody_else_can_write() {
     host.load(bytes, 1 << 20, &mut |warning| warnings.push(warning))
         .unwrap();
     assert!(warnings[0].contains("can be written by others"), "{warnings:?}");
+}
+
+/// Loads `tcp` with this cache and gives the only file in it.
+fn kept(folder: &Path) -> PathBuf {
+    let host = Host::new(Some(folder.to_owned())).unwrap();
+    let bytes = plugin_store::standard("tcp").unwrap();
+    host.load(bytes, 1 << 20, &mut |warning| panic!("{warning}"))
+        .unwrap();
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    files.into_iter().next().unwrap().unwrap().path()
+}
+
+#[test]
+fn compiled_plugin_is_taken_from_the_cache() {
+    use std::os::unix::fs::MetadataExt;
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("cache");
+    let first = std::fs::metadata(kept(&folder)).unwrap();
+    let again = std::fs::metadata(kept(&folder)).unwrap();
+    // Compiled anew it would be another file under the same name.
+    assert_eq!(first.ino(), again.ino());
+    assert_eq!(first.mtime_nsec(), again.mtime_nsec());
+    assert_eq!(first.mode() & 0o777, 0o600);
+}
+
+#[test]
+fn compiled_plugin_that_others_can_write_is_not_run() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("cache");
+    let file = kept(&folder);
+    let before = std::fs::metadata(&file).unwrap().ino();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let after = std::fs::metadata(kept(&folder)).unwrap();
+    assert_ne!(before, after.ino());
+    assert_eq!(after.mode() & 0o777, 0o600);
+}
+
+#[test]
+fn compiled_plugin_behind_a_link_is_not_run() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("cache");
+    let file = kept(&folder);
+    let elsewhere = parent.path().join("elsewhere");
+    std::fs::rename(&file, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
+    kept(&folder);
+    assert!(!std::fs::symlink_metadata(&file).unwrap().is_symlink());
 }
 
 /// An authority of our own and what it signs.
