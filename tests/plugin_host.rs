@@ -183,11 +183,73 @@ async fn hostile_plugins_end_by_name() {
         ("recurse", Cause::Trapped),
         ("host-call-loop", Cause::TimedOut),
         ("many-connections", Cause::Denied),
+        ("elsewhere-schemeless", Cause::Denied),
+        ("elsewhere-then-lie", Cause::Denied),
+        ("connect-loop", Cause::Denied),
+        ("request-loop", Cause::Denied),
+        ("smuggle", Cause::Unhealthy),
+        ("host-header", Cause::Unhealthy),
+        ("body-limit", Cause::Unhealthy),
+        ("huge-error", Cause::MemoryLimit),
+        ("hold", Cause::TimedOut),
+        ("unhealthy", Cause::Unhealthy),
+        ("error", Cause::BadPlugin),
+        ("degraded", Cause::Degraded),
+        ("healthy", Cause::Healthy),
     ];
     for (what, cause) in expected {
         let finding = hostile(what).await;
         assert_eq!(finding.cause, cause, "{what}: {finding}");
+        assert!(finding.detail.len() <= 1024, "{what}: {finding}");
     }
+}
+
+#[tokio::test]
+async fn limits_of_the_contract_are_answers_and_no_ends() {
+    let server = Web::start().await;
+    let plugin = load(HOSTILE);
+    let echo = Echo::start("ab").await;
+    for (address, what, words) in [
+        (server.address, "smuggle", "path: protocol error"),
+        (server.address, "smuggle", "header: protocol error"),
+        (server.address, "host-header", "transfer-encoding is the host's"),
+        (server.address, "body-limit", "too large"),
+        (server.address, "max-body-limit", "HTTP 200"),
+        (echo.address, "write-limit", "TooLarge"),
+        (echo.address, "read-limits", "read(0): Ok(1); read(max): Ok(1)"),
+        (echo.address, "write-after-shutdown", "write: Err"),
+        (echo.address, "remember", "probe 1"),
+    ] {
+        let asked = request(address, &format!(r#"{{"do":"{what}"}}"#));
+        for _ in 0..2 {
+            let finding = plugin.probe(&asked).await.finding;
+            assert!(finding.detail.contains(words), "{what}: {finding}");
+        }
+    }
+    assert_eq!(server.asked.load(std::sync::atomic::Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn plugins_text_cannot_draw_on_a_terminal_or_forge_a_line() {
+    let server = Web::start().await;
+    let mut asked = request(server.address, r#"{"do":"ugly-verdict"}"#);
+    let plugin = Host::new(None)
+        .unwrap()
+        .load(HOSTILE, 128 << 20, &mut |warning| panic!("{warning}"))
+        .unwrap();
+    let ugly = plugin.probe(&asked).await.finding;
+    assert_eq!(
+        ugly.detail,
+        r"fine\u{1b}[2J\u{d}\u{a}level=error forged\u{202e}\u{0}"
+    );
+    asked.config = r#"{"do":"log-huge"}"#.into();
+    let probe = plugin.probe(&asked).await;
+    assert_eq!(probe.finding.cause, Cause::Healthy, "{}", probe.finding);
+    let (_, line) = &probe.log[0];
+    assert!(line.len() <= 1024 && line.is_ascii(), "{line}");
+    asked.config = r#"{"do":"huge-verdict"}"#.into();
+    let huge = plugin.probe(&asked).await.finding;
+    assert_eq!((huge.cause, huge.detail.len()), (Cause::Healthy, 1024));
 }
 
 #[tokio::test]
