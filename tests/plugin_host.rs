@@ -546,7 +546,9 @@ async fn each_probe_verifies_the_certificate_of_that_moment() {
     let mut request = request(address, "{}");
     request.tls = Some(Arc::new(TlsClient::new(&tls(&folder, &authority)).unwrap()));
     let plugin = standard("http");
-    assert_eq!(plugin.probe(&request).await.finding.cause, Cause::Healthy);
+    let probe = plugin.probe(&request).await;
+    assert_eq!(probe.finding.cause, Cause::Healthy, "{}", probe.finding);
+    assert!(probe.connect.unwrap() + probe.handshake.unwrap() <= probe.took);
     *server.0.lock().unwrap() = Arc::new(authority.certified(&["127.0.0.1"], true));
     let finding = plugin.probe(&request).await.finding;
     assert_eq!(finding.cause, Cause::Tls, "{finding}");

@@ -156,7 +156,10 @@ fn alone(args: Args) -> Result<Config, String> {
             check["tls"]["server-name"] = json!(name);
         }
     }
+    // A document wants a listener; this one is never started, and its address
+    // is one that nobody has (RFC 5737).
     let document = json!({
+        "listeners": { "listener": { "bind": ["192.0.2.1:1"], "pool": "pool" } },
         "pools": { "pool": { "check": "check", "endpoints": { "endpoint": endpoint } } },
         "checks": { "check": check },
     });

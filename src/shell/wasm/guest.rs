@@ -1,6 +1,6 @@
 //! What a running plugin can reach: its endpoint, and the log.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use wasmtime::Result;
@@ -11,7 +11,7 @@ use super::bindings::catamaran::health::connection::TlsSession;
 use super::bindings::catamaran::health::http::{HttpRequest, Response};
 use super::bindings::catamaran::health::types::Error;
 use super::limits::{CONNECTIONS, Fence, LOG_LINES};
-use super::stream::{Stream, Wire};
+use super::stream::{Progress, Stream, Wire};
 use super::tls::TlsClient;
 use super::{failure, host, http};
 use crate::pure::health::Cause;
@@ -46,8 +46,8 @@ pub struct Guest {
     pub last_failure: Option<Cause>,
     /// What the plugin asked for and may not have.
     pub denied: Option<String>,
-    /// What it waits for, for the message of a time-out.
-    pub doing: &'static str,
+    /// How far it has come on the network.
+    pub progress: Progress,
 }
 
 impl Guest {
@@ -69,13 +69,13 @@ impl Guest {
             dropped: 0,
             last_failure: None,
             denied: None,
-            doing: "in the plugin",
+            progress: Progress::default(),
         }
     }
 
     /// Note how an operation ended, and hand it on.
     fn note<T>(&mut self, outcome: Result<T, Error>) -> Result<T, Error> {
-        self.doing = "in the plugin";
+        self.progress.doing = "";
         self.last_failure = outcome.as_ref().err().map(failure::cause);
         if let Err(Error::Denied(what)) = &outcome {
             self.denied.get_or_insert_with(|| what.clone());
@@ -94,7 +94,7 @@ impl Guest {
             self.endpoint,
             self.tls.as_deref(),
             self.server_name.as_deref(),
-            &mut self.doing,
+            &mut self.progress,
         )
         .await
     }
@@ -103,6 +103,7 @@ impl Guest {
     fn authority(&self) -> String {
         let usual = if self.tls.is_some() { 443 } else { 80 };
         let name = match (&self.server_name, self.endpoint) {
+            (Some(name), _) if name.parse::<Ipv6Addr>().is_ok() => format!("[{name}]"),
             (Some(name), _) => name.clone(),
             (None, SocketAddr::V4(address)) => address.ip().to_string(),
             (None, SocketAddr::V6(address)) => format!("[{}]", address.ip()),
@@ -118,7 +119,7 @@ impl Guest {
         let max_body = asked.max_body;
         let request = http::request(asked, &self.authority())?;
         let wire = self.wire().await?;
-        http::exchange(wire, request, max_body, &mut self.doing).await
+        http::exchange(wire, request, max_body, &mut self.progress.doing).await
     }
 
     async fn open(&mut self) -> Result<Stream, Error> {
@@ -168,13 +169,13 @@ impl health::connection::Host for Guest {
 
 impl health::connection::HostStream for Guest {
     async fn read(&mut self, stream: Resource<Stream>, max: u32) -> Result<Result<Vec<u8>, Error>> {
-        self.doing = "waiting for bytes";
+        self.progress.doing = "waiting for bytes";
         let outcome = self.table.get_mut(&stream)?.read(max).await;
         Ok(self.note(outcome))
     }
 
     async fn write(&mut self, stream: Resource<Stream>, bytes: Vec<u8>) -> Result<Result<(), Error>> {
-        self.doing = "sending bytes";
+        self.progress.doing = "sending bytes";
         let outcome = self.table.get_mut(&stream)?.write(&bytes).await;
         Ok(self.note(outcome))
     }

@@ -70,6 +70,10 @@ pub struct Probe {
     pub finding: Finding,
     /// How long it took.
     pub took: Duration,
+    /// Of that, the opening of its newest connection; none where that failed.
+    pub connect: Option<Duration>,
+    /// Of that, the TLS handshake on the newest connection.
+    pub handshake: Option<Duration>,
     /// What the plugin logged, at most 16 lines of at most 1,024 bytes.
     pub log: Vec<(Level, String)>,
     /// Log lines beyond that.
@@ -195,9 +199,13 @@ impl Plugin {
             Ok(outcome) => finding(outcome, guest),
             Err(_) => denial(guest).unwrap_or_else(|| {
                 let limit = request.timeout;
+                let doing = match guest.progress.doing {
+                    "" => "in the plugin",
+                    doing => doing,
+                };
                 Finding {
                     cause: Cause::TimedOut,
-                    detail: format!("no verdict within {limit:?}, {}", guest.doing),
+                    detail: format!("no verdict within {limit:?}, {doing}"),
                 }
             }),
         };
@@ -205,6 +213,8 @@ impl Plugin {
         Probe {
             finding,
             took: began.elapsed(),
+            connect: guest.progress.connect,
+            handshake: guest.progress.handshake,
             log,
             dropped: guest.dropped,
         }

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -17,6 +18,18 @@ use super::bindings::catamaran::health::types::Error;
 use super::failure;
 use super::limits::CHUNK;
 use super::tls::TlsClient;
+
+/// How far a probe has come on the network.
+#[derive(Default)]
+pub struct Progress {
+    /// What it waits for, for the message of a time-out; empty while the
+    /// plugin itself runs.
+    pub doing: &'static str,
+    /// Time the newest connection took to open; of one that fails, none.
+    pub connect: Option<Duration>,
+    /// Time its TLS handshake took.
+    pub handshake: Option<Duration>,
+}
 
 /// What the plugin holds as `stream`.
 pub struct Stream {
@@ -38,19 +51,26 @@ impl Wire {
         address: SocketAddr,
         tls: Option<&TlsClient>,
         server_name: Option<&str>,
-        doing: &mut &'static str,
+        progress: &mut Progress,
     ) -> Result<Self, Error> {
-        *doing = "connecting";
+        *progress = Progress {
+            doing: "connecting",
+            ..Progress::default()
+        };
+        let began = Instant::now();
         let stream = TcpStream::connect(address)
             .await
             .map_err(|error| failure::of_io(&error))?;
+        progress.connect = Some(began.elapsed());
         // Probes are small; one that waits to be filled up measures the wait.
         let _ = stream.set_nodelay(true);
         let Some(tls) = tls else {
             return Ok(Self::Clear(stream));
         };
-        *doing = "in the TLS handshake";
+        progress.doing = "in the TLS handshake";
+        let began = Instant::now();
         let stream = tls.handshake(stream, server_name, address.ip()).await;
+        progress.handshake = stream.is_ok().then(|| began.elapsed());
         stream
             .map(|stream| Self::Tls(Box::new(stream)))
             .map_err(|error| match failure::of_io(&error) {
