@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{check, plugin, probe, run, schema};
+use crate::commands::{check, lab, plugin, probe, run, schema};
 
 /// L4 load balancer with health checks as WebAssembly plugins.
 #[derive(Parser)]
@@ -18,6 +18,9 @@ struct Cli {
 enum Command {
     Run(run::Args),
     Check(check::Args),
+    Lab(lab::Args),
+    #[command(hide = true)]
+    LabInside(lab::inside::Args),
     Probe(probe::Args),
     Plugin(plugin::Args),
     Schema(schema::Args),
@@ -28,6 +31,8 @@ pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
+        Command::Lab(args) => lab::run(args),
+        Command::LabInside(args) => lab::inside::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Plugin(args) => plugin::run(args),
         Command::Schema(args) => schema::run(args),

@@ -1,6 +1,7 @@
 //! One file per subcommand: its flags (`Args`) and what it does (`run`).
 
 pub mod check;
+pub mod lab;
 pub mod plugin;
 pub mod probe;
 pub mod run;

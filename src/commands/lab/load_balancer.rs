@@ -1,0 +1,294 @@
+//! A load balancer of the lab: the real `catamaran run`, and what its log says.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::world::Host;
+
+/// A change of what the daemon believes of an endpoint.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// When it was decided.
+    pub at: SystemTime,
+    /// The endpoint.
+    pub endpoint: String,
+    /// Up or down.
+    pub up: bool,
+    /// Probes that it took.
+    pub probes: u64,
+    /// What the last of them found.
+    pub cause: String,
+    /// The same for people.
+    pub detail: String,
+}
+
+/// A running daemon; killed when dropped.
+pub struct LoadBalancer {
+    log: Arc<Log>,
+    changed: watch::Receiver<()>,
+    child: Child,
+}
+
+#[derive(Default)]
+struct Log(Mutex<Told>);
+
+/// What the log has told so far.
+#[derive(Default)]
+pub struct Told {
+    /// Changes of endpoints.
+    pub changes: Vec<Change>,
+    /// By the client's end of a connection: the endpoint it went to.
+    pub connections: HashMap<SocketAddr, String>,
+    /// The daemon accepts connections.
+    pub ready: bool,
+    /// The last lines that were no JSON: why it did not start, say.
+    pub complaints: Vec<String>,
+    /// The log has ended.
+    pub over: bool,
+}
+
+impl LoadBalancer {
+    /// Start `catamaran run` in `host` as the document's node of the same
+    /// name; its log goes to `log` too.
+    ///
+    /// # Errors
+    /// When the process or the file cannot be had.
+    pub fn start(host: &Host, document: &Path, log: PathBuf) -> Result<Self, String> {
+        let file = std::fs::File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg0("catamaran")
+            .args(["run", "--log-format", "json", "--log", "info", "--config"]);
+        command.arg(document).args(["--node", host.name()]);
+        command
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let runtime = Handle::current();
+        let mut child = host
+            .within(|| {
+                let _runtime = runtime.enter();
+                command.spawn()
+            })
+            .map_err(|error| format!("cannot start catamaran run: {error}"))?;
+        let stderr = child.stderr.take().ok_or("no standard error")?;
+        let (tell, changed) = watch::channel(());
+        let told = Arc::new(Log::default());
+        tokio::spawn(follow(stderr, file, told.clone(), tell));
+        Ok(Self {
+            log: told,
+            changed,
+            child,
+        })
+    }
+
+    /// What its log has told so far.
+    pub fn told(&self) -> MutexGuard<'_, Told> {
+        self.log.told()
+    }
+
+    /// Its process id, inside.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Wait until the log has told something.
+    ///
+    /// # Errors
+    /// When it does not within `patience`, or when the daemon has ended.
+    pub async fn wait<T>(
+        &mut self,
+        what: &str,
+        patience: Duration,
+        find: impl Fn(&Told) -> Option<T>,
+    ) -> Result<T, String> {
+        let log = self.log.clone();
+        let found = async {
+            loop {
+                self.changed.mark_unchanged();
+                {
+                    let told = log.told();
+                    if let Some(found) = find(&told) {
+                        return Ok(found);
+                    }
+                    if told.over {
+                        return Err(format!(
+                            "catamaran run has ended:\n{}",
+                            told.complaints.join("\n")
+                        ));
+                    }
+                }
+                // An error is the log's end, which the next round sees.
+                let _ = self.changed.changed().await;
+            }
+        };
+        timeout(patience, found)
+            .await
+            .unwrap_or_else(|_| Err(format!("{what} did not happen within {patience:?}")))
+    }
+
+    /// Wait for an endpoint to go up or down, no earlier than `since`.
+    ///
+    /// # Errors
+    /// When it does not within `patience`, or when the daemon has ended.
+    pub async fn change(
+        &mut self,
+        endpoint: &str,
+        up: bool,
+        since: SystemTime,
+        patience: Duration,
+    ) -> Result<Change, String> {
+        let what = format!("{endpoint} going {}", if up { "up" } else { "down" });
+        let wanted = |change: &&Change| change.endpoint == endpoint && change.up == up && change.at >= since;
+        self.wait(&what, patience, |told| told.changes.iter().find(wanted).cloned())
+            .await
+    }
+}
+
+impl Log {
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn follow(
+    log: impl AsyncRead + Unpin,
+    mut copy: std::fs::File,
+    told: Arc<Log>,
+    tell: watch::Sender<()>,
+) {
+    let mut lines = BufReader::new(log).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        // The copy is for those who look around; a full tmpfs does not stop the lab.
+        let _ = writeln!(copy, "{line}");
+        told.told().take(&line);
+        tell.send_replace(());
+    }
+    told.told().over = true;
+    tell.send_replace(());
+}
+
+impl Told {
+    fn take(&mut self, line: &str) {
+        let Ok(line_) = serde_json::from_str::<Value>(line) else {
+            return self.complaints.push(line.to_string());
+        };
+        let fields = &line_["fields"];
+        let text = |key: &str| fields[key].as_str().unwrap_or_default().to_string();
+        let message = text("message");
+        match message.as_str() {
+            "endpoint is up" | "endpoint is down" => {
+                let Some(at) = line_["timestamp"].as_str().and_then(parse_timestamp) else {
+                    return self.complaints.push(line.to_string());
+                };
+                self.changes.push(Change {
+                    at,
+                    endpoint: text("endpoint"),
+                    up: message == "endpoint is up",
+                    probes: fields["probes"].as_u64().unwrap_or_default(),
+                    cause: text("cause"),
+                    detail: text("detail"),
+                });
+            }
+            "connection" => {
+                if let Ok(client) = text("client").parse() {
+                    self.connections.insert(client, text("endpoint"));
+                }
+            }
+            "ready" => self.ready = true,
+            _ if line_["level"] == "ERROR" => self.complaints.push(line.to_string()),
+            _ => {}
+        }
+    }
+}
+
+/// RFC 3339 as the log writes it: UTC, with or without a fraction.
+fn parse_timestamp(text: &str) -> Option<SystemTime> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let numbers = |text: &str, separator| {
+        text.split(separator)
+            .map(|part| part.parse().ok())
+            .collect::<Option<Vec<u64>>>()
+    };
+    let [year, month, day] = numbers(date, '-')?.try_into().ok()?;
+    let [hour, minute, second] = numbers(time, ':')?.try_into().ok()?;
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || fraction.len() > 9 {
+        return None;
+    }
+    // Howard Hinnant's days_from_civil: years begin in March, so that the leap day is the last.
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
+    let days = days.checked_sub(719_468)?;
+    let nanoseconds: u64 = format!("{fraction:0<9}").parse().ok()?;
+    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
+    Some(UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn micros(text: &str) -> Option<u128> {
+        parse_timestamp(text).map(|at| at.duration_since(UNIX_EPOCH).unwrap().as_micros())
+    }
+
+    #[test]
+    fn timestamp_is_the_moment_it_names() {
+        assert_eq!(micros("1970-01-01T00:00:00.000001Z"), Some(1));
+        assert_eq!(micros("2000-02-29T12:00:00Z"), Some(951_825_600_000_000));
+        assert_eq!(micros("2026-11-23T20:03:33.123456Z"), Some(1_795_464_213_123_456));
+        assert_eq!(micros("2100-03-01T00:00:00.5Z"), Some(4_107_542_400_500_000));
+    }
+
+    #[test]
+    fn what_is_no_timestamp_is_none() {
+        for text in [
+            "",
+            "2026-11-23",
+            "2026-11-23T20:03:33",
+            "2026-13-23T20:03:33Z",
+            "1969-12-31T23:59:59Z",
+        ] {
+            assert_eq!(micros(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn log_lines_tell_changes_and_where_connections_went() {
+        let mut told = Told::default();
+        for line in [
+            r#"{"timestamp":"1970-01-01T00:00:01.000000Z","level":"WARN","fields":{"message":"endpoint is down","pool":"apiserver","endpoint":"master1","cause":"status","detail":"500","probes":3},"target":"catamaran"}"#,
+            r#"{"timestamp":"1970-01-01T00:00:02.000000Z","level":"INFO","fields":{"message":"connection","client":"192.0.2.1:5","endpoint":"master2"}}"#,
+            "error: no such file",
+        ] {
+            told.take(line);
+        }
+        let [change] = &told.changes[..] else {
+            panic!("{:?}", told.changes)
+        };
+        assert_eq!(
+            (change.endpoint.as_str(), change.up, change.probes),
+            ("master1", false, 3)
+        );
+        assert_eq!(change.at, UNIX_EPOCH + Duration::from_secs(1));
+        assert_eq!(told.connections[&"192.0.2.1:5".parse().unwrap()], "master2");
+        assert_eq!(told.complaints, ["error: no such file"]);
+    }
+}
