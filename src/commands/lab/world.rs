@@ -12,7 +12,7 @@
 //!
 //! ```no_run
 //! # use catamaran::commands::lab::world::World;
-//! # fn main() -> Result<(), String> {
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut world = World::new()?;
 //! let lb = world.host("lb-a", &["211.183.3.251/24"])?;
 //! let client = world.host("worker1", &["211.183.3.110/24"])?;
