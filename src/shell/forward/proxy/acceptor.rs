@@ -12,6 +12,7 @@ use super::Listener;
 use super::connection::{Places, serve};
 use super::core::Phase;
 use super::limits::Budget;
+use super::record::Record;
 use super::sockets::reset_on_close;
 
 /// Pause when the kernel has no descriptor or memory for one more connection.
@@ -58,7 +59,7 @@ async fn take(listener: &Arc<Listener>, whole: &Arc<Budget>, accepted: io::Resul
     };
     let address = SocketAddr::new(address.ip().to_canonical(), address.port());
     match Places::take(listener, whole) {
-        Some(places) => drop(tokio::spawn(serve(places, stream, address))),
+        Some(places) => drop(tokio::spawn(serve(places, stream, Record::new(address)))),
         None => reset_on_close(&stream),
     }
 }

@@ -1,8 +1,9 @@
 //! One connection: choose an endpoint, connect, relay, write it down.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
@@ -69,24 +70,35 @@ impl Drop for Place<'_> {
 }
 
 /// Carry one accepted connection from its first byte to its log line.
-pub async fn serve(places: Places, client: TcpStream, address: SocketAddr) {
-    let listener = &places.listener;
-    let pool = &listener.pool;
-    let mut record = Record::new(address);
-    let cause = match establish(pool, &mut record).await {
-        Ok((place, endpoint)) => {
-            let cause = relay(listener, place.endpoint, client, endpoint, &mut record).await;
-            if listener.log {
-                record.log(listener, cause, places.whole.used());
+///
+/// This future is what an open connection costs in memory, so it holds nothing
+/// that only its beginning needs.
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+pub fn serve(places: Places, mut client: TcpStream, mut record: Record) -> impl Future<Output = ()> {
+    async move {
+        let (listener, pool) = (&places.listener, &places.listener.pool);
+        match Box::pin(establish(pool, &mut record)).await {
+            Ok((place, mut endpoint)) => {
+                let held = Held::new(pool.clone(), place.endpoint);
+                let mut relay = Relay::new(listener.idle_timeout);
+                let cause = poll_fn(|cx| match held.poll_pulled(cx) {
+                    Poll::Ready(cause) => Poll::Ready(cause),
+                    Poll::Pending => relay.poll(&mut client, &mut endpoint, cx),
+                })
+                .await;
+                if !matches!(cause, Cause::Closed | Cause::IdleTimeout) {
+                    reset_on_close(&client);
+                    reset_on_close(&endpoint);
+                }
+                (record.to_endpoint, record.to_client) = relay.carried();
+                record.log(listener, cause, &places.whole);
             }
-            return;
+            Err(cause) => {
+                pool.count_refused();
+                reset_on_close(&client);
+                record.log(listener, cause, &places.whole);
+            }
         }
-        Err(cause) => cause,
-    };
-    pool.count_refused();
-    reset_on_close(&client);
-    if listener.log {
-        record.log(listener, cause, places.whole.used());
     }
 }
 
@@ -148,27 +160,6 @@ async fn wait_for_ready(pool: &Pool, accepted: Instant) -> Result<(), Cause> {
         }
     }
     Ok(())
-}
-
-async fn relay(
-    listener: &Listener,
-    id: EndpointId,
-    client: TcpStream,
-    endpoint: TcpStream,
-    record: &mut Record,
-) -> Cause {
-    let held = Held::new(listener.pool.clone(), id);
-    let mut relay = Relay::new(client, endpoint, listener.idle_timeout);
-    let cause = poll_fn(|cx| match held.poll_pulled(cx) {
-        std::task::Poll::Ready(cause) => std::task::Poll::Ready(cause),
-        std::task::Poll::Pending => relay.poll(cx),
-    })
-    .await;
-    (record.to_endpoint, record.to_client) = relay.carried();
-    if !matches!(cause, Cause::Closed | Cause::IdleTimeout) {
-        relay.sockets().into_iter().for_each(reset_on_close);
-    }
-    cause
 }
 
 /// A number that neighbours in time do not share (SplitMix64). It spreads

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::Listener;
+use super::limits::Budget;
 use crate::pure::balancer::EndpointId;
 
 /// How a connection ended.
@@ -84,8 +85,12 @@ impl Record {
         }
     }
 
-    /// Write the line, as HAProxy's tcplog would at the same moment.
-    pub fn log(&self, listener: &Listener, cause: Cause, all: u32) {
+    /// Write the line if the listener wants one, at the moment of HAProxy's
+    /// tcplog: the connection still counts.
+    pub fn log(&self, listener: &Listener, cause: Cause, whole: &Budget) {
+        if !listener.log {
+            return;
+        }
         let pool = &listener.pool;
         let endpoint = self.endpoint.map(|id| pool.endpoint(id));
         tracing::info!(
@@ -99,7 +104,7 @@ impl Record {
             bytes_to_endpoint = self.to_endpoint,
             bytes_to_client = self.to_client,
             cause = cause.word(),
-            connections_all = all,
+            connections_all = whole.used(),
             connections_listener = listener.budget.used(),
             connections_endpoint = endpoint.map_or(0, |endpoint| endpoint.budget.used()),
             retries = self.retries,

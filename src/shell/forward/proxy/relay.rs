@@ -32,36 +32,38 @@ thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SHARED].into_boxed_slice());
 }
 
-/// An open connection's two sockets and what is on its way between them.
+/// What is on its way between the two sockets of an open connection.
 pub struct Relay {
-    client: TcpStream,
-    endpoint: TcpStream,
     to_endpoint: Direction,
     to_client: Direction,
-    idle: Option<Idle>,
+    idle: Option<Box<Idle>>,
 }
 
 impl Relay {
     /// Start with nothing on its way. `idle_timeout` ends the relay after
     /// that long a silence.
-    pub fn new(client: TcpStream, endpoint: TcpStream, idle_timeout: Option<Duration>) -> Self {
+    pub fn new(idle_timeout: Option<Duration>) -> Self {
         Self {
-            client,
-            endpoint,
             to_endpoint: Direction::default(),
             to_client: Direction::default(),
-            idle: idle_timeout.map(Idle::new),
+            idle: idle_timeout.map(|timeout| Box::new(Idle::new(timeout))),
         }
     }
 
-    /// Move what can be moved; ready with the cause when the connection ends.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Cause> {
+    /// Move what can be moved, always between the same two sockets; ready with
+    /// the cause when the connection ends.
+    pub fn poll(
+        &mut self,
+        client: &mut TcpStream,
+        endpoint: &mut TcpStream,
+        cx: &mut Context<'_>,
+    ) -> Poll<Cause> {
         let before = self.moved();
-        let up = self.to_endpoint.poll(&mut self.client, &mut self.endpoint, cx);
+        let up = self.to_endpoint.poll(client, endpoint, cx);
         if let Poll::Ready(Err(failure)) = up {
             return Poll::Ready(failure.cause(Cause::ClientReset, Cause::EndpointReset));
         }
-        let down = self.to_client.poll(&mut self.endpoint, &mut self.client, cx);
+        let down = self.to_client.poll(endpoint, client, cx);
         if let Poll::Ready(Err(failure)) = down {
             return Poll::Ready(failure.cause(Cause::EndpointReset, Cause::ClientReset));
         }
@@ -78,11 +80,6 @@ impl Relay {
     /// Bytes carried to the endpoint and to the client.
     pub fn carried(&self) -> (u64, u64) {
         (self.to_endpoint.carried, self.to_client.carried)
-    }
-
-    /// The two sockets, client first.
-    pub fn sockets(&self) -> [&TcpStream; 2] {
-        [&self.client, &self.endpoint]
     }
 
     fn moved(&self) -> u64 {
