@@ -8,7 +8,7 @@ use std::time::Duration;
 use catamaran::pure::balancer::Algorithm;
 use catamaran::pure::config::{OnDown, WhenNoneReady, Wish};
 use socket2::SockRef;
-use support::{Echo, LOOPBACK, Web, config, eventually, fetched, greeted, start, with_check};
+use support::{Echo, LOOPBACK, Web, config, eventually, fetched, greeted, held, start, with_check};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -137,19 +137,16 @@ async fn endpoint_going_down_resets_its_connections_and_no_others() {
         "{}",
     );
     let (app, front) = start(&config).await;
-    let mut held = Vec::new();
-    for _ in 0..2 {
-        let mut client = TcpStream::connect(front).await.unwrap();
-        client.write_all(b"GET /hold HTTP/1.1\r\n\r\n").await.unwrap();
-        held.push(client);
-    }
+    let mut clients = [held(front).await, held(front).await];
+    clients.sort_by_key(|(_, server)| *server != servers[0].address);
+    let [(mut doomed, _), (mut spared, server)] = clients;
+    assert_eq!(server, servers[1].address);
     servers[0].set_well(false);
-    // Turns are kept: the first connection went to the first endpoint.
     assert_eq!(
-        held[0].read_u8().await.unwrap_err().kind(),
+        doomed.read_u8().await.unwrap_err().kind(),
         ErrorKind::ConnectionReset
     );
-    let other = tokio::time::timeout(Duration::from_millis(200), held[1].read_u8()).await;
+    let other = tokio::time::timeout(Duration::from_millis(200), spared.read_u8()).await;
     assert!(other.is_err(), "the other endpoint's connection ended: {other:?}");
     app.stop();
 }
@@ -160,11 +157,10 @@ async fn keep_leaves_the_connections_of_a_down_endpoint_alone() {
     let mut config = with_check(config(&[server.address]), "http", "{}");
     config.pools[0].on_down = OnDown::Keep;
     let (app, front) = start(&config).await;
-    let mut held = TcpStream::connect(front).await.unwrap();
-    held.write_all(b"GET /hold HTTP/1.1\r\n\r\n").await.unwrap();
+    let (mut client, _) = held(front).await;
     server.set_well(false);
     eventually("the endpoint is down", || async { fetched(front).await.is_err() }).await;
-    let read = tokio::time::timeout(Duration::from_millis(100), held.read_u8()).await;
+    let read = tokio::time::timeout(Duration::from_millis(100), client.read_u8()).await;
     assert!(read.is_err(), "the connection ended: {read:?}");
     app.stop();
 }

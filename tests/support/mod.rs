@@ -4,8 +4,8 @@
 #![allow(dead_code)] // Each test file uses its own part.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use catamaran::app::App;
@@ -93,11 +93,25 @@ pub fn with_check(mut config: Config, plugin: &str, settings: &str) -> Config {
 /// Start the daemon's rooms, wait for the first probes, accept. The address is
 /// the listener's.
 pub async fn start(config: &Config) -> (App, SocketAddr) {
+    end_what_hangs();
     let app = App::start(config).unwrap();
     app.settle().await;
     app.accept();
     let address = app.bound()[0].1;
     (app, address)
+}
+
+/// End the run when a test waits for what never comes; the harness has said
+/// by then which one it is.
+fn end_what_hangs() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        std::thread::spawn(|| {
+            std::thread::sleep(Duration::from_secs(300));
+            eprintln!("a test hangs");
+            std::process::exit(101);
+        });
+    });
 }
 
 /// A server that answers each connection with its name and then echoes.
@@ -137,7 +151,8 @@ impl Drop for Echo {
 }
 
 /// An HTTP server with a switch: 200 or 500 on every path. A connection that
-/// asks for `/hold` is kept open and silent.
+/// asks for `/hold` gets the server's port, two bytes, and is then kept open
+/// and silent.
 pub struct Web {
     pub address: SocketAddr,
     pub well: Arc<AtomicBool>,
@@ -185,7 +200,9 @@ async fn answer(mut stream: TcpStream, well: Arc<AtomicBool>, asked: Arc<AtomicU
         }
     }
     if head.starts_with(b"GET /hold") {
+        let port = stream.local_addr().unwrap().port();
         // Until the other side ends it.
+        let _ = stream.write_u16(port).await;
         let _ = stream.read_u8().await;
         return;
     }
@@ -207,6 +224,14 @@ pub async fn greeted(address: SocketAddr) -> std::io::Result<(TcpStream, String)
     let mut name = [0; 1];
     stream.read_exact(&mut name).await?;
     Ok((stream, String::from_utf8_lossy(&name).into_owned()))
+}
+
+/// Ask for `/hold`: a connection that stays open, and the server that has it.
+pub async fn held(address: SocketAddr) -> (TcpStream, SocketAddr) {
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(b"GET /hold HTTP/1.1\r\n\r\n").await.unwrap();
+    let port = client.read_u16().await.unwrap();
+    (client, (LOOPBACK, port).into())
 }
 
 /// Ask for `/` and read the whole answer.
