@@ -1,6 +1,7 @@
 //! One connection: choose an endpoint, connect, relay, write it down.
 
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
@@ -10,12 +11,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Listener;
+use super::crew::Load;
 use super::leash::Held;
 use super::limits::Budget;
 use super::pool::Pool;
 use super::record::{Cause, Record};
 use super::relay::Relay;
-use super::sockets::{connect, reset_on_close};
+use super::sockets::{acknowledge, connect, reset_on_close};
 use crate::pure::balancer::{EndpointId, Key};
 use crate::pure::config::WhenNoneReady;
 
@@ -26,16 +28,17 @@ const BEFORE_ASKING_AGAIN: Duration = Duration::from_millis(200);
 /// How often a held connection looks for an endpoint that is not full any more.
 const LOOK_FOR_ROOM: Duration = Duration::from_millis(20);
 
-/// Places that a connection has taken in its listener and in the process,
-/// given back when it is dropped.
+/// Places that a connection has taken in its listener, in the process and on
+/// its core, given back when it is dropped.
 pub struct Places {
     listener: Arc<Listener>,
     whole: Arc<Budget>,
+    load: Arc<Load>,
 }
 
 impl Places {
-    /// Take both, or none when either is full.
-    pub fn take(listener: &Arc<Listener>, whole: &Arc<Budget>) -> Option<Self> {
+    /// Take all, or none when the listener or the process is full.
+    pub fn take(listener: &Arc<Listener>, whole: &Arc<Budget>, load: &Arc<Load>) -> Option<Self> {
         if !whole.take() {
             return None;
         }
@@ -43,9 +46,11 @@ impl Places {
             whole.give_back();
             return None;
         }
+        load.begin();
         Some(Self {
             listener: listener.clone(),
             whole: whole.clone(),
+            load: load.clone(),
         })
     }
 }
@@ -54,6 +59,7 @@ impl Drop for Places {
     fn drop(&mut self) {
         self.listener.budget.give_back();
         self.whole.give_back();
+        self.load.end();
     }
 }
 
@@ -81,9 +87,16 @@ pub fn serve(places: Places, mut client: TcpStream, mut record: Record) -> impl 
             Ok((place, mut endpoint)) => {
                 let held = Held::new(pool.clone(), place.endpoint);
                 let mut relay = Relay::new(listener.idle_timeout);
-                let cause = poll_fn(|cx| match held.poll_pulled(cx) {
-                    Poll::Ready(cause) => Poll::Ready(cause),
-                    Poll::Pending => relay.poll(&mut client, &mut endpoint, cx),
+                let mut acknowledged = false;
+                let cause = poll_fn(|cx| {
+                    if let Poll::Ready(cause) = held.poll_pulled(cx) {
+                        return Poll::Ready(cause);
+                    }
+                    let ended = relay.poll(&mut client, &mut endpoint, cx);
+                    if !mem::replace(&mut acknowledged, true) {
+                        acknowledge(&endpoint);
+                    }
+                    ended
                 })
                 .await;
                 if !matches!(cause, Cause::Closed | Cause::IdleTimeout) {

@@ -5,12 +5,14 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::acceptor::Acceptor;
+use super::crew::{Crew, Member};
 use super::limits::Budget;
-use super::{Listener, acceptor, leash};
+use super::{Listener, leash};
 
 /// Where the process is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,17 +29,24 @@ pub enum Phase {
 
 /// A core before it starts.
 pub struct Core {
+    runtime: Runtime,
     whole: Arc<Budget>,
     sockets: Vec<(Arc<Listener>, TcpListener)>,
 }
 
 impl Core {
     /// A core without sockets; `whole` bounds the process.
-    pub fn new(whole: Arc<Budget>) -> Self {
-        Self {
+    pub fn new(whole: Arc<Budget>) -> io::Result<Self> {
+        Ok(Self {
+            runtime: Builder::new_current_thread().enable_io().enable_time().build()?,
             whole,
             sockets: Vec::new(),
-        }
+        })
+    }
+
+    /// The core as the others see it.
+    pub fn member(&self) -> Member {
+        Member::new(self.runtime.handle().clone())
     }
 
     /// Add a listening, non-blocking socket.
@@ -45,36 +54,45 @@ impl Core {
         self.sockets.push((listener, socket));
     }
 
-    /// Start the thread.
-    pub fn start(self, index: usize, phase: watch::Receiver<Phase>) -> io::Result<JoinHandle<()>> {
-        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+    /// Start the thread of the core that is `crew`'s own.
+    pub fn start(self, crew: Crew, phase: watch::Receiver<Phase>) -> io::Result<JoinHandle<()>> {
+        let Self {
+            runtime,
+            whole,
+            sockets,
+        } = self;
         std::thread::Builder::new()
-            .name(format!("core-{index}"))
-            .spawn(move || runtime.block_on(self.run(phase)))
+            .name(format!("core-{}", crew.own()))
+            .spawn(move || runtime.block_on(run(sockets, whole, Arc::new(crew), phase)))
     }
+}
 
-    async fn run(self, mut phase: watch::Receiver<Phase>) {
-        let mut tasks = JoinSet::new();
-        for (listener, socket) in self.sockets {
-            match tokio::net::TcpListener::from_std(socket) {
-                Ok(socket) => {
-                    tasks.spawn(resetting(listener.clone()));
-                    tasks.spawn(acceptor::accept(
-                        listener,
-                        self.whole.clone(),
-                        socket,
-                        phase.clone(),
-                    ));
-                }
-                Err(error) => tracing::error!(listener = listener.name, %error, "cannot watch a socket"),
+async fn run(
+    sockets: Vec<(Arc<Listener>, TcpListener)>,
+    whole: Arc<Budget>,
+    crew: Arc<Crew>,
+    mut phase: watch::Receiver<Phase>,
+) {
+    let mut tasks = JoinSet::new();
+    for (listener, socket) in sockets {
+        match tokio::net::TcpListener::from_std(socket) {
+            Ok(socket) => {
+                tasks.spawn(resetting(listener.clone()));
+                let acceptor = Acceptor {
+                    listener,
+                    whole: whole.clone(),
+                    crew: crew.clone(),
+                };
+                tasks.spawn(acceptor.run(socket, phase.clone()));
             }
+            Err(error) => tracing::error!(listener = listener.name, %error, "cannot watch a socket"),
         }
-        // A sender that is gone means the same.
-        let _ = phase.wait_for(|phase| *phase == Phase::Ending).await;
-        leash::pull_all();
-        while !leash::is_empty() {
-            tokio::task::yield_now().await;
-        }
+    }
+    // A sender that is gone means the same.
+    let _ = phase.wait_for(|phase| *phase == Phase::Ending).await;
+    leash::pull_all();
+    while !leash::is_empty() {
+        tokio::task::yield_now().await;
     }
 }
 

@@ -8,12 +8,14 @@
 //!  Pool (shared): snapshot of readiness in, counters of connections out
 //! ```
 //!
-//! A connection stays on the core that accepted it. The cores share nothing
-//! but the pools' published views and a few counters.
+//! A connection stays on its core: the one that accepted it, or one that had
+//! fewer at that moment. The cores share nothing but the pools' published views
+//! and a few counters.
 
 mod acceptor;
 mod connection;
 mod core;
+mod crew;
 mod leash;
 mod limits;
 mod pipe;
@@ -36,6 +38,7 @@ use crate::pure::addr::ListenAddr;
 use crate::pure::config::TcpSettings;
 
 use self::core::{Core, Phase};
+use self::crew::Crew;
 
 /// One listener, shared by the cores.
 pub struct Listener {
@@ -72,7 +75,9 @@ impl Proxy {
     /// The message names the listener, the address and the kernel's reason.
     pub fn start(listeners: Vec<Bound>, whole: &Arc<Budget>, threads: usize) -> io::Result<Self> {
         let mut bound = Vec::new();
-        let mut cores: Vec<Core> = (0..threads).map(|_| Core::new(whole.clone())).collect();
+        let mut cores: Vec<Core> = (0..threads)
+            .map(|_| Core::new(whole.clone()))
+            .collect::<io::Result<_>>()?;
         for (listener, binds) in &listeners {
             for &bind in binds {
                 let sockets = sockets::listen(bind, &listener.tcp, threads).map_err(|error| {
@@ -90,10 +95,11 @@ impl Proxy {
             }
         }
         let (phase, watched) = watch::channel(Phase::Waiting);
+        let members: Arc<[_]> = cores.iter().map(Core::member).collect();
         let cores = cores
             .into_iter()
             .enumerate()
-            .map(|(index, core)| core.start(index, watched.clone()))
+            .map(|(index, core)| core.start(Crew::new(members.clone(), index), watched.clone()))
             .collect::<io::Result<_>>()?;
         Ok(Self {
             phase,

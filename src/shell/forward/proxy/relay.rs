@@ -59,11 +59,13 @@ impl Relay {
         cx: &mut Context<'_>,
     ) -> Poll<Cause> {
         let before = self.moved();
-        let up = self.to_endpoint.poll(client, endpoint, cx);
+        let answered = self.to_client.finished == Finished::Both;
+        let up = self.to_endpoint.poll(client, endpoint, answered, cx);
         if let Poll::Ready(Err(failure)) = up {
             return Poll::Ready(failure.cause(Cause::ClientReset, Cause::EndpointReset));
         }
-        let down = self.to_client.poll(endpoint, client, cx);
+        let asked = self.to_endpoint.finished == Finished::Both;
+        let down = self.to_client.poll(endpoint, client, asked, cx);
         if let Poll::Ready(Err(failure)) = down {
             return Poll::Ready(failure.cause(Cause::EndpointReset, Cause::ClientReset));
         }
@@ -138,15 +140,18 @@ enum Finished {
     No,
     /// The source has finished; the sink does not know yet.
     Source,
-    /// The sink has been told.
+    /// The sink has been told, or closing tells it.
     Both,
 }
 
 impl Direction {
+    /// Move what can be moved; ready when that is all. Where the other
+    /// direction has finished, closing the sockets tells the sink.
     fn poll(
         &mut self,
         source: &mut TcpStream,
         sink: &mut TcpStream,
+        other_finished: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
         for _ in 0..TURNS {
@@ -155,7 +160,9 @@ impl Direction {
             }
             ready!(self.poll_write(sink, cx)).map_err(Failure::Sink)?;
             if self.finished == Finished::Source {
-                ready!(Pin::new(&mut *sink).poll_shutdown(cx)).map_err(Failure::Sink)?;
+                if !other_finished {
+                    ready!(Pin::new(&mut *sink).poll_shutdown(cx)).map_err(Failure::Sink)?;
+                }
                 self.finished = Finished::Both;
             } else if self.full_reads >= FULL_READS {
                 ready!(self.poll_splice(source, cx)).map_err(Failure::Source)?;
