@@ -188,7 +188,10 @@ fn run(plan: &Plan) -> Result<Report> {
         values: Vec::new(),
     };
     for round in 1..=plan.rounds {
-        for subject in report.subjects.clone() {
+        // Whoever comes first finds another machine than whoever comes last.
+        let mut order = report.subjects.clone();
+        order.rotate_left(round % report.subjects.len());
+        for subject in order {
             eprintln!("round {round} of {}: {}", plan.rounds, subject.name());
             let mut running = Running::start(subject, &world, idle + SPARE)?;
             match measure(&world, subject, &running, idle, plan.phase) {
