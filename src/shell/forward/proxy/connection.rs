@@ -83,35 +83,35 @@ impl Drop for Place<'_> {
 pub fn serve(places: Places, mut client: TcpStream, mut record: Record) -> impl Future<Output = ()> {
     async move {
         let (listener, pool) = (&places.listener, &places.listener.pool);
-        match Box::pin(establish(pool, &mut record)).await {
-            Ok((place, mut endpoint)) => {
-                let held = Held::new(pool.clone(), place.endpoint);
-                let mut relay = Relay::new(listener.idle_timeout);
-                let mut acknowledged = false;
-                let cause = poll_fn(|cx| {
-                    if let Poll::Ready(cause) = held.poll_pulled(cx) {
-                        return Poll::Ready(cause);
-                    }
-                    let ended = relay.poll(&mut client, &mut endpoint, cx);
-                    if !mem::replace(&mut acknowledged, true) {
-                        acknowledge(&endpoint);
-                    }
-                    ended
-                })
-                .await;
-                if !matches!(cause, Cause::Closed | Cause::IdleTimeout) {
-                    reset_on_close(&client);
-                    reset_on_close(&endpoint);
-                }
-                (record.to_endpoint, record.to_client) = relay.carried();
-                record.log(listener, cause, &places.whole);
-            }
+        let (place, mut endpoint) = match Box::pin(establish(pool, &mut record)).await {
+            Ok(established) => established,
             Err(cause) => {
                 pool.count_refused();
                 reset_on_close(&client);
                 record.log(listener, cause, &places.whole);
+                return;
             }
+        };
+        let held = Held::new(pool.clone(), place.endpoint);
+        let mut relay = Relay::new(listener.idle_timeout);
+        let mut acknowledged = false;
+        let cause = poll_fn(|cx| {
+            if let Poll::Ready(cause) = held.poll_pulled(cx) {
+                return Poll::Ready(cause);
+            }
+            let ended = relay.poll(&mut client, &mut endpoint, cx);
+            if !mem::replace(&mut acknowledged, true) {
+                acknowledge(&endpoint);
+            }
+            ended
+        })
+        .await;
+        if !matches!(cause, Cause::Closed | Cause::IdleTimeout) {
+            reset_on_close(&client);
+            reset_on_close(&endpoint);
         }
+        (record.to_endpoint, record.to_client) = relay.carried();
+        record.log(listener, cause, &places.whole);
     }
 }
 
