@@ -9,15 +9,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
 use nix::unistd::pipe2;
 
-/// Bytes one pipe may hold. Larger ones save system calls; the kernel grants
-/// an unprivileged user 64 MiB in all, and what it refuses stays at 64 KiB.
-const CAPACITY: usize = 256 * 1024;
+/// Bytes a large pipe may hold. It saves system calls, the more so as a packet
+/// of the usual size takes the place of 4 KiB.
+const LARGE: usize = 1024 * 1024;
+
+/// With fewer pipes than this the next one is large. The kernel grants an
+/// unprivileged user 64 MiB in all, and then makes pipes of 8 KiB: half of it
+/// is for large ones, half for the others of [`MOST`] with their 64 KiB.
+const MOST_LARGE: usize = 32;
 
 /// Empty pipes that one core keeps for the next transfer.
 const KEPT: usize = 64;
 
 /// Pipes of the whole process; beyond it bytes are copied instead.
-const MOST: usize = 1024;
+const MOST: usize = 512;
 
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
@@ -29,7 +34,6 @@ thread_local! {
 pub struct Pipe {
     read: OwnedFd,
     write: OwnedFd,
-    capacity: usize,
     held: usize,
 }
 
@@ -40,7 +44,8 @@ impl Pipe {
     }
 
     fn open() -> Option<Self> {
-        if OPEN.fetch_add(1, Ordering::Relaxed) >= MOST {
+        let others = OPEN.fetch_add(1, Ordering::Relaxed);
+        if others >= MOST {
             OPEN.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
@@ -48,17 +53,11 @@ impl Pipe {
             OPEN.fetch_sub(1, Ordering::Relaxed);
             return None;
         };
-        let granted = fcntl(&write, FcntlArg::F_SETPIPE_SZ(CAPACITY as i32));
-        let capacity = granted
-            .ok()
-            .and_then(|bytes| usize::try_from(bytes).ok())
-            .unwrap_or(64 * 1024);
-        Some(Self {
-            read,
-            write,
-            capacity,
-            held: 0,
-        })
+        if others < MOST_LARGE {
+            // One that stays as it is takes more calls, no more.
+            let _ = fcntl(&write, FcntlArg::F_SETPIPE_SZ(LARGE as i32));
+        }
+        Some(Self { read, write, held: 0 })
     }
 
     /// Keep an empty pipe for the next transfer; one with bytes in it is closed.
@@ -77,9 +76,9 @@ impl Pipe {
         self.held
     }
 
-    /// Move what `from` has into the empty pipe; 0 means that it has finished.
+    /// Move what `from` has and fits into the empty pipe; 0 means that it has finished.
     pub fn fill(&mut self, from: impl AsFd) -> io::Result<usize> {
-        let moved = splice(from, None, &self.write, None, self.capacity, flags())?;
+        let moved = splice(from, None, &self.write, None, LARGE, flags())?;
         self.held += moved;
         Ok(moved)
     }

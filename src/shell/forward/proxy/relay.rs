@@ -26,7 +26,7 @@ const SHARED: usize = 32 * 1024;
 const FULL_READS: u8 = 3;
 
 /// Turns one direction may take before other connections get theirs.
-const TURNS: u32 = 16;
+const TURNS: u32 = 4;
 
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SHARED].into_boxed_slice());
