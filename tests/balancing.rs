@@ -3,12 +3,17 @@
 mod support;
 
 use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use catamaran::app::App;
 use catamaran::pure::balancer::Algorithm;
-use catamaran::pure::config::{OnDown, WhenNoneReady, Wish};
+use catamaran::pure::config::{CheckId, OnDown, PluginSource, WhenNoneReady, Wish};
 use socket2::SockRef;
-use support::{Echo, LOOPBACK, Web, config, eventually, fetched, greeted, held, start, with_check};
+use support::{
+    Echo, LOOPBACK, Web, changes, config, eventually, fetched, greeted, held, keep_log, start, with_check,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -342,4 +347,71 @@ async fn no_request_is_lost_while_endpoints_come_and_go() {
     }
     assert!(served > 6_000, "{served} served, {turned_away} turned away");
     app.stop();
+}
+
+#[tokio::test]
+async fn hostile_plugins_disturb_nobody_and_are_named() {
+    // Clients and servers have a thread of their own, as they have machines.
+    let elsewhere = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let servers = elsewhere.spawn(async { [Web::start().await, Web::start().await] });
+    let servers = servers.await.unwrap();
+    let mut config = with_check(
+        config(&servers.each_ref().map(|server| server.address)),
+        "http",
+        "{}",
+    );
+    // A pool beside it for each deed.
+    let expected = [
+        ("loop", "timed-out"),
+        ("allocate", "memory-limit"),
+        ("trap", "trapped"),
+        ("elsewhere", "denied"),
+    ];
+    for (deed, _) in expected {
+        let mut check = config.checks[0].clone();
+        let hostile = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/plugins/hostile.wasm");
+        check.plugin = PluginSource::File {
+            path: hostile.into(),
+            sha256: None,
+        };
+        check.config = format!(r#"{{"do":"{deed}"}}"#);
+        let mut pool = config.pools[0].clone();
+        pool.name = deed.into();
+        pool.endpoints.truncate(1);
+        pool.check = Some(CheckId(config.checks.len()));
+        config.checks.push(check);
+        config.pools.push(pool);
+    }
+    keep_log();
+    let app = App::start(&config).unwrap();
+    app.accept();
+    let front = app.bound()[0].1;
+    eventually("an answer", async || fetched(front).await.is_ok()).await;
+
+    let over = Arc::new(AtomicBool::new(false));
+    let told = over.clone();
+    let traffic = elsewhere.spawn(async move {
+        let mut served = 0;
+        while !told.load(Ordering::Relaxed) {
+            let answer = fetched(front).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            served += 1;
+        }
+        served
+    });
+    for (deed, cause) in expected {
+        eventually(deed, async || !changes(deed).is_empty()).await;
+        assert_eq!(changes(deed), [cause], "{deed}");
+    }
+    over.store(true, Ordering::Relaxed);
+    let served = traffic.await.unwrap();
+    assert!(served > 0);
+    // None of the good endpoints ever went down.
+    assert_eq!(changes("pool"), ["healthy", "healthy"]);
+    app.stop();
+    elsewhere.shutdown_background();
 }

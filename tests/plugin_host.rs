@@ -226,7 +226,7 @@ async fn limits_of_the_contract_are_answers_and_no_ends() {
             assert!(finding.detail.contains(words), "{what}: {finding}");
         }
     }
-    assert_eq!(server.asked.load(std::sync::atomic::Ordering::SeqCst), 2);
+    assert_eq!(server.times_asked(), 2);
 }
 
 #[tokio::test]

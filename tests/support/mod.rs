@@ -3,6 +3,8 @@
 
 #![allow(dead_code)] // Each test file uses its own part.
 
+use std::cell::RefCell;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Once};
@@ -183,6 +185,10 @@ impl Web {
     pub fn set_well(&self, well: bool) {
         self.well.store(well, Ordering::SeqCst);
     }
+
+    pub fn times_asked(&self) -> u32 {
+        self.asked.load(Ordering::SeqCst)
+    }
 }
 
 impl Drop for Web {
@@ -241,6 +247,47 @@ pub async fn fetched(address: SocketAddr) -> std::io::Result<String> {
     let mut answer = String::new();
     client.read_to_string(&mut answer).await?;
     Ok(answer)
+}
+
+thread_local! {
+    /// The log of this thread in JSON lines, if it is kept.
+    static LOG: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
+
+/// Writes to the log of the calling thread.
+struct ThreadsLog;
+
+impl Write for ThreadsLog {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        LOG.with_borrow_mut(|log| log.as_mut().map_or(Ok(line.len()), |log| Write::write(log, line)))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Keep what is logged on this thread, where a test's health tasks run.
+///
+/// One subscriber serves all threads: a second one would find switched off
+/// what a thread without any came across first.
+pub fn keep_log() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| tracing_subscriber::fmt().json().with_writer(|| ThreadsLog).init());
+    LOG.set(Some(Vec::new()));
+}
+
+/// Why the endpoints of a pool changed, in order, by the log that is kept.
+pub fn changes(pool: &str) -> Vec<String> {
+    LOG.with_borrow(|log| {
+        let log = std::str::from_utf8(log.as_ref().expect("the log is kept")).unwrap();
+        log.lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .map(|line| line["fields"].clone())
+            .filter(|fields| fields["pool"] == pool && !fields["cause"].is_null())
+            .map(|fields| fields["cause"].as_str().unwrap().to_string())
+            .collect()
+    })
 }
 
 /// Wait for a condition; the bound is for tests that would otherwise hang.
