@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS:PORT", requires = "plugin")]
     endpoint: Option<String>,
     /// The plugin's configuration as JSON.
-    #[arg(long, value_name = "JSON", default_value = "{}")]
+    #[arg(long, value_name = "JSON", default_value = "{}", conflicts_with = "document")]
     config: String,
     /// Speak TLS; certificates are verified unless --insecure is given.
     #[arg(long, requires = "plugin")]
@@ -41,11 +41,16 @@ pub struct Args {
     /// Speak TLS and trust the authorities of this PEM file.
     #[arg(long, value_name = "FILE", requires = "plugin")]
     ca: Option<PathBuf>,
-    /// The name for TLS and Host; by default the address.
+    /// The name that the certificate must be for, and the Host; by default the address.
     #[arg(long, value_name = "NAME", requires = "plugin")]
     server_name: Option<String>,
     /// Time for the probe.
-    #[arg(long, value_name = "DURATION", default_value = "1s")]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "1s",
+        conflicts_with = "document"
+    )]
     timeout: String,
     /// A document whose endpoints to probe.
     #[arg(
@@ -155,6 +160,8 @@ fn alone(args: Args) -> Result<Config, String> {
         if let Some(name) = args.server_name {
             check["tls"]["server-name"] = json!(name);
         }
+    } else if args.server_name.is_some() {
+        return Err("catamaran: --server-name is for TLS, so add --tls, --ca or --insecure".into());
     }
     // A document wants a listener; this one is never started, and its address
     // is one that nobody has (RFC 5737).

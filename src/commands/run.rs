@@ -114,15 +114,20 @@ fn serve(config: &Config) -> Result<(), String> {
         let mut terminate = signals(SignalKind::terminate())?;
         let mut interrupt = signals(SignalKind::interrupt())?;
         let app = App::start(config)?;
+        let told = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        let work = async {
+            app.settle().await;
+            app.accept();
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
-            () = app.settle() => {}
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        app.accept();
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            () = work => {}
+            () = told => {}
         }
         let drained = app.drain();
         tokio::select! {

@@ -27,9 +27,28 @@ pub enum Phase {
     Ending,
 }
 
+/// A runtime that may be dropped anywhere, as by a start that fails; a bare one
+/// panics in asynchronous code, since it waits for its threads, of which this
+/// kind has none.
+struct Own(Option<Runtime>);
+
+impl Own {
+    fn get(&self) -> &Runtime {
+        self.0.as_ref().expect("there until it is dropped")
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 /// A core before it starts.
 pub struct Core {
-    runtime: Runtime,
+    runtime: Own,
     whole: Arc<Budget>,
     sockets: Vec<(Arc<Listener>, TcpListener)>,
 }
@@ -37,8 +56,9 @@ pub struct Core {
 impl Core {
     /// A core without sockets; `whole` bounds the process.
     pub fn new(whole: Arc<Budget>) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         Ok(Self {
-            runtime: Builder::new_current_thread().enable_io().enable_time().build()?,
+            runtime: Own(Some(runtime)),
             whole,
             sockets: Vec::new(),
         })
@@ -46,7 +66,7 @@ impl Core {
 
     /// The core as the others see it.
     pub fn member(&self) -> Member {
-        Member::new(self.runtime.handle().clone())
+        Member::new(self.runtime.get().handle().clone())
     }
 
     /// Add a listening, non-blocking socket.
@@ -63,7 +83,7 @@ impl Core {
         } = self;
         std::thread::Builder::new()
             .name(format!("core-{}", crew.own()))
-            .spawn(move || runtime.block_on(run(sockets, whole, Arc::new(crew), phase)))
+            .spawn(move || runtime.get().block_on(run(sockets, whole, Arc::new(crew), phase)))
     }
 }
 

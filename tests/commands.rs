@@ -1,0 +1,312 @@
+//! `check`, `schema`, `probe` and `run` as whoever types them sees them.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn catamaran<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_catamaran"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// Exit code, standard output, standard error.
+fn told(output: Output) -> (Option<i32>, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn run<'a>(arguments: impl IntoIterator<Item = &'a str>) -> (Option<i32>, String, String) {
+    told(catamaran(arguments).output().unwrap())
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// A document of `tests/config`.
+fn document(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/config")
+        .join(name)
+}
+
+/// A document with this text, for as long as the folder is kept.
+fn written(text: &str) -> (TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cluster.toml");
+    fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap().to_string();
+    (folder, path)
+}
+
+/// A loopback address that no other process of these tests has.
+fn own_address() -> Ipv4Addr {
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, 128 | high, middle, low)
+}
+
+/// A port that accepts, by the kernel's hand, and never answers.
+fn silent() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// An address on which nobody listens.
+fn nobody() -> SocketAddr {
+    silent().1
+}
+
+#[test]
+fn check_of_a_good_document_sums_it_up() {
+    let path = document("valid/founding.toml");
+    let path = path.to_str().unwrap();
+    let (code, out, err) = run(["check", path]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains("warning: checks.apiserver.tls.verify"), "{err}");
+    assert!(
+        out.starts_with(&format!("{path}: good: ")) && out.contains("3 endpoints"),
+        "{out}"
+    );
+    let (code, out, _) = run(["check", "--json", path]);
+    assert_eq!((code, &json(&out)["good"]), (Some(0), &Value::Bool(true)));
+}
+
+#[test]
+fn check_prints_the_document_with_its_defaults() {
+    let path = document("valid/plain-balancer.toml");
+    let (code, out, _) = run(["check", "--effective", path.to_str().unwrap()]);
+    let expected = fs::read_to_string(document("valid/plain-balancer.effective.toml")).unwrap();
+    assert_eq!((code, out.trim_end()), (Some(0), expected.trim_end()));
+    let (code, out, _) = run(["check", "--effective", "--json", path.to_str().unwrap()]);
+    assert_eq!(code, Some(0));
+    assert!(json(&out)["pools"].is_object(), "{out}");
+}
+
+#[test]
+fn check_tells_every_mistake_and_exits_with_two() {
+    let path = document("invalid/everything-at-once.toml");
+    let expected = fs::read_to_string(document("invalid/everything-at-once.err")).unwrap();
+    let (code, out, err) = run(["check", path.to_str().unwrap()]);
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    for line in expected.lines().filter(|line| !line.contains(".toml:")) {
+        assert!(err.contains(line), "{line:?} is not in\n{err}");
+    }
+    let (code, out, err) = run(["check", "--json", path.to_str().unwrap()]);
+    let report = json(&out);
+    assert_eq!(
+        (code, err.as_str(), &report["good"]),
+        (Some(2), "", &Value::Bool(false))
+    );
+    let mistakes = report["mistakes"].as_array().unwrap();
+    assert!(mistakes.len() > 3, "{out}");
+    for mistake in mistakes {
+        assert!(
+            mistake["line"].is_u64() && mistake["column"].is_u64(),
+            "{mistake}"
+        );
+    }
+}
+
+#[test]
+fn check_reads_standard_input() {
+    let mut child = catamaran(["check", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let text = fs::read(document("valid/json-founding.json")).unwrap();
+    child.stdin.take().unwrap().write_all(&text).unwrap();
+    let (code, out, err) = told(child.wait_with_output().unwrap());
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.starts_with("<stdin>: good"), "{out}");
+}
+
+#[test]
+fn document_that_is_not_there_is_named() {
+    for command in [&["check"][..], &["run", "-c"], &["probe", "-c"]] {
+        let (code, out, err) = run(command.iter().copied().chain(["/nowhere/cluster.toml"]));
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{command:?}");
+        assert!(err.contains("/nowhere/cluster.toml"), "{command:?}: {err}");
+    }
+    let (code, out, _) = run(["check", "--json", "/nowhere/cluster.toml"]);
+    assert_eq!((code, &json(&out)["good"]), (Some(2), &Value::Bool(false)));
+}
+
+#[test]
+fn schema_describes_every_table() {
+    let (code, out, err) = run(["schema"]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let schema = json(&out);
+    for table in [
+        "nodes",
+        "virtual-routers",
+        "listeners",
+        "pools",
+        "checks",
+        "daemon",
+    ] {
+        assert!(
+            schema["properties"][table]["description"].is_string(),
+            "{table}: {schema:#}"
+        );
+    }
+}
+
+#[test]
+fn probe_tells_verdict_reason_and_time() {
+    let (_listener, address) = silent();
+    let address = address.to_string();
+    let (code, out, err) = run(["probe", "--plugin", "tcp", "--endpoint", &address]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(
+        out.starts_with("pool/endpoint") && out.contains(" ms  healthy"),
+        "{out}"
+    );
+
+    let refusing = nobody().to_string();
+    let (code, out, err) = run(["probe", "--plugin", "tcp", "--endpoint", &refusing, "--json"]);
+    assert_eq!((code, err.as_str()), (Some(1), ""));
+    let probe = &json(&out)[0];
+    assert_eq!(
+        (&probe["cause"], &probe["success"], &probe["address"]),
+        (&"refused".into(), &false.into(), &refusing.into())
+    );
+    assert!(probe["took-ms"].is_f64(), "{probe}");
+}
+
+#[test]
+fn probe_takes_the_configuration_and_the_time_it_is_given() {
+    let (_listener, address) = silent();
+    let probe = |arguments: &[&str]| {
+        let address = address.to_string();
+        let (code, out, err) = run(["probe", "--endpoint", &address]
+            .into_iter()
+            .chain(arguments.iter().copied()));
+        (code, out + &err)
+    };
+    let (code, told) = probe(&["--plugin", "http", "--timeout", "100ms"]);
+    assert_eq!(code, Some(1));
+    assert!(told.contains("timed-out"), "{told}");
+    let (code, told) = probe(&["--plugin", "http", "--config", r#"{"pth":"/"}"#]);
+    assert_eq!(code, Some(1));
+    assert!(told.contains("bad-plugin") && told.contains("pth"), "{told}");
+    let (code, told) = probe(&["--plugin", "http", "--config", "path=/"]);
+    assert_eq!(code, Some(2));
+    assert!(told.contains("not JSON"), "{told}");
+    let (code, told) = probe(&["--plugin", "htp"]);
+    assert_eq!(code, Some(2));
+    assert!(told.contains("http"), "{told}");
+    let (code, told) = probe(&["--plugin", "tcp", "--server-name", "a.example"]);
+    assert_eq!(code, Some(2));
+    assert!(told.contains("--tls"), "{told}");
+}
+
+#[test]
+fn probe_runs_the_checks_of_a_document() {
+    let (_listener, good) = silent();
+    let (_folder, path) = written(&format!(
+        "[listeners.a]\nbind = [\"127.0.0.1:1\"]\npool = \"a\"\n\
+         [pools.a]\ncheck = \"tcp\"\n[pools.a.endpoints]\ngood = \"{good}\"\nbad = \"{}\"\n\
+         [checks.tcp]\nplugin = \"tcp\"\n",
+        nobody()
+    ));
+    let (code, out, err) = run(["probe", "-c", &path]);
+    assert_eq!((code, err.as_str()), (Some(1), ""));
+    let lines: Vec<_> = out.lines().collect();
+    assert!(
+        lines[0].starts_with("a/good") && lines[0].contains("healthy"),
+        "{out}"
+    );
+    assert!(
+        lines[1].starts_with("a/bad") && lines[1].contains("refused"),
+        "{out}"
+    );
+    for (only, expected) in [("a/good", 0), ("a/bad", 1), ("a", 1), ("b", 2), ("a/ugly", 2)] {
+        let (code, ..) = run(["probe", "-c", &path, only]);
+        assert_eq!(code, Some(expected), "{only}");
+    }
+}
+
+/// `catamaran run` under `timeout`, which passes signals on and ends it when
+/// it hangs, even if this test has ended before.
+struct Daemon {
+    child: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+}
+
+impl Daemon {
+    fn start(document: &str) -> Self {
+        let mut child = Command::new("timeout")
+            .args(["--kill-after=5s", "60s", env!("CARGO_BIN_EXE_catamaran")])
+            .args(["run", "-c", document])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// Read its log up to a line with `mark`; the log ends when the daemon does.
+    fn read_until(&mut self, mark: &str) {
+        let mut told = String::new();
+        for line in self.lines.by_ref() {
+            let line = line.unwrap();
+            if line.contains(mark) {
+                return;
+            }
+            told += &format!("{line}\n");
+        }
+        panic!("{mark:?} was not said, but:\n{told}");
+    }
+
+    fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").arg(pid).status().unwrap().success());
+    }
+
+    /// Its exit code, which must come by itself.
+    fn ended(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+#[test]
+fn sigterm_before_the_first_probe_has_ended_ends_the_daemon() {
+    let (_listener, silent) = silent();
+    let (_folder, path) = written(&format!(
+        "[listeners.a]\nbind = [\"{}:1001\"]\npool = \"a\"\n\
+         [pools.a]\ncheck = \"web\"\n[pools.a.endpoints]\nsilent = \"{silent}\"\n\
+         [checks.web]\nplugin = \"http\"\ninterval = \"60s\"\ntimeout = \"60s\"\n",
+        own_address()
+    ));
+    let mut daemon = Daemon::start(&path);
+    daemon.read_until("listening");
+    daemon.terminate();
+    daemon.read_until("stopped");
+    assert_eq!(daemon.ended(), Some(0));
+}
+
+#[test]
+fn address_that_another_process_has_is_named() {
+    let (_listener, taken) = silent();
+    let (_folder, path) = written(&format!(
+        "[listeners.a]\nbind = [\"{taken}\"]\npool = \"a\"\n\
+         [pools.a.endpoints]\none = \"{}\"\n",
+        nobody()
+    ));
+    let (code, _, err) = run(["run", "-c", &path]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(
+        err.contains("listener a") && err.contains(&taken.to_string()),
+        "{err}"
+    );
+}
