@@ -34,6 +34,21 @@ pub struct Change {
     pub detail: String,
 }
 
+/// Where connections went, by the client's end of each, in the order of their
+/// ends: the same port serves again a few seconds later.
+#[derive(Clone, Default)]
+pub struct Connections(HashMap<SocketAddr, Vec<(SystemTime, String)>>);
+
+impl Connections {
+    /// The endpoint of the connection that `client` began at this moment or
+    /// soon after, once it has ended.
+    pub fn endpoint(&self, client: SocketAddr, began: SystemTime) -> Option<&str> {
+        let ended = self.0.get(&client)?;
+        let (_, endpoint) = ended.iter().find(|(at, _)| *at >= began)?;
+        Some(endpoint)
+    }
+}
+
 /// A running daemon; killed when dropped.
 pub struct LoadBalancer {
     log: Arc<Log>,
@@ -49,8 +64,8 @@ struct Log(Mutex<Told>);
 pub struct Told {
     /// Changes of endpoints.
     pub changes: Vec<Change>,
-    /// By the client's end of a connection: the endpoint it went to.
-    pub connections: HashMap<SocketAddr, String>,
+    /// Where connections went.
+    pub connections: Connections,
     /// The daemon accepts connections.
     pub ready: bool,
     /// The last lines that were no JSON: why it did not start, say.
@@ -188,11 +203,11 @@ impl Told {
         let fields = &line_["fields"];
         let text = |key: &str| fields[key].as_str().unwrap_or_default().to_string();
         let message = text("message");
+        let Some(at) = line_["timestamp"].as_str().and_then(parse_timestamp) else {
+            return self.complaints.push(line.to_string());
+        };
         match message.as_str() {
             "endpoint is up" | "endpoint is down" => {
-                let Some(at) = line_["timestamp"].as_str().and_then(parse_timestamp) else {
-                    return self.complaints.push(line.to_string());
-                };
                 self.changes.push(Change {
                     at,
                     endpoint: text("endpoint"),
@@ -204,7 +219,8 @@ impl Told {
             }
             "connection" => {
                 if let Ok(client) = text("client").parse() {
-                    self.connections.insert(client, text("endpoint"));
+                    let ended = self.connections.0.entry(client).or_default();
+                    ended.push((at, text("endpoint")));
                 }
             }
             "ready" => self.ready = true,
@@ -276,6 +292,7 @@ mod tests {
         for line in [
             r#"{"timestamp":"1970-01-01T00:00:01.000000Z","level":"WARN","fields":{"message":"endpoint is down","pool":"apiserver","endpoint":"master1","cause":"status","detail":"500","probes":3},"target":"catamaran"}"#,
             r#"{"timestamp":"1970-01-01T00:00:02.000000Z","level":"INFO","fields":{"message":"connection","client":"192.0.2.1:5","endpoint":"master2"}}"#,
+            r#"{"timestamp":"1970-01-01T00:00:04.000000Z","level":"INFO","fields":{"message":"connection","client":"192.0.2.1:5","endpoint":"master3"}}"#,
             "error: no such file",
         ] {
             told.take(line);
@@ -288,7 +305,16 @@ mod tests {
             ("master1", false, 3)
         );
         assert_eq!(change.at, UNIX_EPOCH + Duration::from_secs(1));
-        assert_eq!(told.connections[&"192.0.2.1:5".parse().unwrap()], "master2");
+        let client = "192.0.2.1:5".parse().unwrap();
+        let began_at = |second| {
+            let began = UNIX_EPOCH + Duration::from_secs(second);
+            told.connections.endpoint(client, began)
+        };
+        assert_eq!(
+            [1, 3, 5].map(began_at),
+            [Some("master2"), Some("master3"), None],
+            "a port that is used again"
+        );
         assert_eq!(told.complaints, ["error: no such file"]);
     }
 }

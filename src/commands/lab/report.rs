@@ -247,7 +247,7 @@ impl EpisodeReport {
         let went_to_it = |short: &Short| {
             short
                 .client
-                .is_some_and(|client| told.connections.get(&client) == Some(name))
+                .is_some_and(|client| told.connections.endpoint(client, short.started) == Some(name))
         };
         let lost = requests.iter().filter(|short| short.outcome.is_err());
         let (lost_with_endpoint, lost_elsewhere): (Vec<&Short>, Vec<&Short>) = lost

@@ -12,7 +12,7 @@ use super::client::{Behaviour, Clients, Seen};
 use super::enclosure::FOLDER;
 use super::endpoint::{Endpoint, Settings};
 use super::founding_case::{self, CONTROL_PLANES, FALL, LOAD_BALANCERS, RISE, VIRTUAL, WORKER};
-use super::load_balancer::{Change, LoadBalancer};
+use super::load_balancer::{Change, Connections, LoadBalancer};
 use super::report::Progress;
 use super::stand_in::Condition;
 use super::world::World;
@@ -127,7 +127,7 @@ pub struct Told {
     /// What the clients saw.
     pub seen: Seen,
     /// Where connections went, as the daemon's log says.
-    pub connections: std::collections::HashMap<std::net::SocketAddr, String>,
+    pub connections: Connections,
 }
 
 /// The founding case at work.
@@ -229,11 +229,7 @@ impl Stage {
         }
         // What is under way may end, and the log may tell of it.
         sleep(Duration::from_millis(500)).await;
-        let connections = self
-            .load_balancers
-            .iter()
-            .flat_map(|load_balancer| load_balancer.told().connections.clone());
-        let connections = connections.collect();
+        let connections = self.load_balancers[0].told().connections.clone();
         let seen = self.clients.seen().clone();
         Ok(Told {
             setup: self.setup,
