@@ -26,7 +26,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 use support::load::{self, Counted};
 use support::subject::{self, Running, Subject};
-use support::world::World;
+use support::world::{INSIDE, World, enclose};
 use support::{Result, failed, sink};
 
 /// Connections of the latency measure, and requests a second on all together:
@@ -46,18 +46,19 @@ const IDLE: usize = 5_000;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let Some((first, rest)) = arguments.split_first()
-        && first == subject::LAUNCH
-    {
-        return subject::launch(rest);
-    }
+    let inside = arguments.first().is_some_and(|first| first == INSIDE);
     // cargo itself passes --bench.
     if let Some(unknown) = arguments
         .iter()
+        .skip(usize::from(inside))
         .find(|word| !["--bench", "--quick", "--json"].contains(&word.as_str()))
     {
         eprintln!("{unknown}: this benchmark knows --quick and --json");
         return ExitCode::from(2);
+    }
+    if !inside {
+        eprintln!("error: {}", enclose(&arguments));
+        return ExitCode::FAILURE;
     }
     let has = |word: &str| arguments.iter().any(|argument| argument == word);
     match run(if has("--quick") { &QUICK } else { &FULL }) {
@@ -167,7 +168,6 @@ struct Report {
 }
 
 fn run(plan: &Plan) -> Result<Report> {
-    // Before any other thread: namespaces are for those that come after.
     let world = World::build()?;
     let files = raise_limit()?;
     sink::start(&world.server)?;
@@ -193,7 +193,7 @@ fn run(plan: &Plan) -> Result<Report> {
         order.rotate_left(round % report.subjects.len());
         for subject in order {
             eprintln!("round {round} of {}: {}", plan.rounds, subject.name());
-            let mut running = Running::start(subject, &world, idle + SPARE)?;
+            let running = Running::start(subject, &world, idle + SPARE)?;
             match measure(&world, subject, &running, idle, plan.phase) {
                 Ok(values) => {
                     report.values.extend(

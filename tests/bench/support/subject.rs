@@ -2,25 +2,17 @@
 //! balancer's namespace.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::AsRawFd;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sched::{CloneFlags, setns};
-use nix::sys::prctl;
-use nix::sys::signal::Signal;
-use nix::unistd::{SysconfVar, getppid, sysconf};
+use catamaran::commands::lab::enclosure::FOLDER;
+use nix::unistd::{SysconfVar, sysconf};
 
 use super::load;
 use super::sink::{BULK, ECHO};
-use super::world::{self, ENDPOINTS, LB, World};
+use super::world::{ENDPOINTS, LB, World};
 use super::{Result, failed};
-
-/// The hidden first argument by which this program starts another one in a host.
-pub const LAUNCH: &str = "launch-in-host";
 
 /// A way from the client to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,28 +49,20 @@ impl Subject {
         }
     }
 
-    /// Its configuration, for at most so many connections.
-    fn document(self, connections: usize) -> Option<String> {
-        match self {
-            Self::Direct => None,
-            Self::Catamaran => Some(catamaran_document()),
-            Self::Haproxy => Some(haproxy_document(connections, &[])),
-            Self::HaproxyAuto => Some(haproxy_document(connections, &["option splice-auto"])),
-            Self::HaproxySplice => Some(haproxy_document(
-                connections,
-                &["option splice-request", "option splice-response"],
-            )),
-        }
-    }
-
-    fn command(self, document: &str) -> Vec<String> {
-        let words: &[&str] = match self {
-            Self::Direct => &[],
-            Self::Catamaran => &[env!("CARGO_BIN_EXE_catamaran"), "run", "--config", document],
-            // -db: stay one process in the foreground.
-            Self::Haproxy | Self::HaproxyAuto | Self::HaproxySplice => &["haproxy", "-db", "-f", document],
+    /// Its command line up to the document, and that, for at most so many connections.
+    fn program(self, connections: usize) -> Option<([&'static str; 3], String)> {
+        let options: &[&str] = match self {
+            Self::Direct => return None,
+            Self::Catamaran => {
+                let command = [env!("CARGO_BIN_EXE_catamaran"), "run", "--config"];
+                return Some((command, catamaran_document()));
+            }
+            Self::Haproxy => &[],
+            Self::HaproxyAuto => &["option splice-auto"],
+            Self::HaproxySplice => &["option splice-request", "option splice-response"],
         };
-        words.iter().map(ToString::to_string).collect()
+        // -db: stay one process in the foreground.
+        Some((["haproxy", "-db", "-f"], haproxy_document(connections, options)))
     }
 }
 
@@ -115,45 +99,29 @@ fn haproxy_document(connections: usize, options: &[&str]) -> String {
 pub struct Running {
     subject: Subject,
     child: Option<Child>,
-    /// Its log, in a file without a name. HAProxy writes to standard output,
-    /// Catamaran to standard error: one line per connection each.
-    log: File,
+    /// HAProxy writes it to standard output, Catamaran to standard error: one
+    /// line per connection each.
+    log: String,
 }
 
 impl Running {
-    /// Starts a subject for at most so many connections and waits until it answers. Call it on a thread that
-    /// lives as long as the subject shall.
+    /// Starts a subject for at most so many connections and waits until it answers.
     pub fn start(subject: Subject, world: &World, connections: usize) -> Result<Self> {
-        let file = || tempfile::tempfile().map_err(failed("no temporary file"));
-        let log = file()?;
         let mut running = Self {
             subject,
             child: None,
-            log,
+            log: format!("{FOLDER}/subject.log"),
         };
-        if let Some(text) = subject.document(connections) {
-            let mut document = file()?;
-            document
-                .write_all(text.as_bytes())
-                .map_err(failed("cannot write a document"))?;
-            let path = world::path_of(document.as_raw_fd());
-            let log = || {
-                running
-                    .log
-                    .try_clone()
-                    .map(Stdio::from)
-                    .map_err(failed("no descriptor"))
-            };
-            let child = Command::new("/proc/self/exe")
-                .args([LAUNCH.as_ref(), world.lb.path().as_os_str()])
-                .arg(std::process::id().to_string())
-                .args(subject.command(&path.to_string_lossy()))
-                .stdin(Stdio::null())
-                .stdout(log()?)
-                .stderr(log()?)
-                .spawn()
-                .map_err(failed("cannot start a process"))?;
-            running.child = Some(child);
+        if let Some(([program, arguments @ ..], text)) = subject.program(connections) {
+            let document = format!("{FOLDER}/subject.conf");
+            fs::write(&document, text).map_err(failed(&document))?;
+            let log = File::create(&running.log).map_err(failed(&running.log))?;
+            let both = log.try_clone().map_err(failed(&running.log))?;
+            let mut command = Command::new(program);
+            command.args(arguments).arg(&document);
+            command.stdin(Stdio::null()).stdout(log).stderr(both);
+            let child = world.lb.within(|| command.spawn());
+            running.child = Some(child.map_err(failed(program))?);
             running.wait_until_it_answers(world)?;
         }
         Ok(running)
@@ -176,17 +144,12 @@ impl Running {
     }
 
     /// What went wrong, with the end of the subject's own log.
-    pub fn explain(&mut self, why: &str) -> String {
-        let mut bytes = Vec::new();
-        let read = self.log.rewind().and_then(|()| self.log.read_to_end(&mut bytes));
-        let text = String::from_utf8_lossy(&bytes);
+    pub fn explain(&self, why: &str) -> String {
+        let text = fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
         let last = lines[lines.len().saturating_sub(10)..].join("\n  ");
-        format!(
-            "{}: {why}\n  its log ({} bytes):\n  {last}",
-            self.subject.name(),
-            read.unwrap_or(0)
-        )
+        format!("{}: {why}\n  the end of its log:\n  {last}", self.subject.name())
     }
 
     /// Lines in its log: one for each connection that ended, at least.
@@ -194,7 +157,7 @@ impl Running {
         if self.child.is_none() {
             return Ok(None);
         }
-        let text = fs::read(world::path_of(self.log.as_raw_fd())).map_err(failed("its log"))?;
+        let text = fs::read(&self.log).map_err(failed(&self.log))?;
         let lines = text.iter().filter(|byte| **byte == b'\n').count();
         Ok(Some(u64::try_from(lines).map_err(failed("its log"))?))
     }
@@ -252,25 +215,6 @@ impl Drop for Running {
             let _ = child.wait();
         }
     }
-}
-
-/// Becomes the program in `arguments` (namespace, parent's process id, program,
-/// its arguments), in that namespace, to be killed with its parent.
-pub fn launch(arguments: &[String]) -> ExitCode {
-    let become_it = || -> Result<()> {
-        let [namespace, parent, program, rest @ ..] = arguments else {
-            return Err("nothing to launch".into());
-        };
-        prctl::set_pdeathsig(Signal::SIGKILL).map_err(failed("prctl(PR_SET_PDEATHSIG)"))?;
-        if getppid().to_string() != *parent {
-            return Err("the parent has ended".into());
-        }
-        let namespace = File::open(namespace).map_err(failed(namespace))?;
-        setns(namespace, CloneFlags::CLONE_NEWNET).map_err(failed("setns"))?;
-        Err(failed(program)(Command::new(program).args(rest).exec()))
-    };
-    eprintln!("cannot launch: {}", become_it().err().unwrap_or_default());
-    ExitCode::FAILURE
 }
 
 /// HAProxy's own words about its version, if it is installed.
