@@ -71,6 +71,16 @@ fn effective_document_reads_back_as_the_same() {
 }
 
 #[test]
+fn readmes_document_is_good() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(readme).unwrap();
+    let (_, rest) = readme.split_once("```toml\n").expect("a document");
+    let (document, _) = rest.split_once("```").unwrap();
+    let checked = check(document, Format::Toml, &STANDARD).unwrap();
+    assert_eq!((checked.config.listeners.len(), checked.warnings.len()), (1, 0));
+}
+
+#[test]
 fn founding_document_is_the_same_in_toml_and_json() {
     let toml = read(&folder("valid").join("founding.toml")).unwrap();
     let json = read(&folder("valid").join("json-founding.json")).unwrap();
