@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use super::pipe;
+
 /// A counted, bounded number of connections.
 pub struct Budget {
     most: u32,
@@ -61,11 +63,12 @@ impl Budget {
     }
 }
 
-/// Descriptors that are not connections: sockets of acceptors, timers, plugins' probes, logs.
+/// Descriptors that are neither connections nor pipes: sockets of acceptors,
+/// timers, plugins' probes, logs.
 const RESERVED_FILES: u64 = 512;
 
-/// Raise the soft limit of open files to the hard one and return how many
-/// connections fit: two descriptors each, an eighth of all kept for pipes.
+/// Raise the soft limit of open files to the hard one, bound the pipes by it,
+/// and return how many connections fit.
 pub fn raise_open_files() -> u32 {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
     let files = if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() {
@@ -73,8 +76,17 @@ pub fn raise_open_files() -> u32 {
     } else {
         soft
     };
-    let free = files.saturating_sub(RESERVED_FILES.min(files / 4));
-    u32::try_from((free - free / 8) / 2).unwrap_or(u32::MAX)
+    let (connections, pipes) = shares(files);
+    pipe::bound(usize::try_from(pipes).unwrap_or(usize::MAX));
+    u32::try_from(connections).unwrap_or(u32::MAX)
+}
+
+/// How many connections and pipes so many files are enough for: two files
+/// each, an eighth for the pipes.
+fn shares(files: u64) -> (u64, u64) {
+    let free = files - RESERVED_FILES.min(files / 4);
+    let pipes = free / 8 / 2;
+    (free / 2 - pipes, pipes)
 }
 
 #[cfg(test)]
@@ -91,5 +103,15 @@ mod tests {
         assert_eq!(budget.take_refused(), 0);
         budget.give_back();
         assert!(budget.take());
+    }
+
+    #[test]
+    fn connections_and_pipes_leave_files_for_the_rest() {
+        for files in [64, 1_000, 1_024, 4_096, 524_288] {
+            let (connections, pipes) = shares(files);
+            assert!(connections > pipes && pipes > 0, "{files}");
+            let rest = RESERVED_FILES.min(files / 4);
+            assert!(2 * (connections + pipes) + rest <= files, "{files}");
+        }
     }
 }

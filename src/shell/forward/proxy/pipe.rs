@@ -21,13 +21,19 @@ const MOST_LARGE: usize = 32;
 /// Empty pipes that one core keeps for the next transfer.
 const KEPT: usize = 64;
 
-/// Pipes of the whole process; beyond it bytes are copied instead.
+/// Pipes of the whole process at most; beyond it bytes are copied instead.
 const MOST: usize = 512;
 
+static BOUND: AtomicUsize = AtomicUsize::new(MOST);
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     static SPARE: RefCell<Vec<Pipe>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Have no more pipes than these, where that is less than usual.
+pub fn bound(pipes: usize) {
+    BOUND.store(pipes.min(MOST), Ordering::Relaxed);
 }
 
 /// A pipe and the number of bytes in it.
@@ -45,7 +51,7 @@ impl Pipe {
 
     fn open() -> Option<Self> {
         let others = OPEN.fetch_add(1, Ordering::Relaxed);
-        if others >= MOST {
+        if others >= BOUND.load(Ordering::Relaxed) {
             OPEN.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
