@@ -3,11 +3,13 @@
 mod support;
 
 use std::io::ErrorKind;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use catamaran::app::App;
+use catamaran::pure::addr::ListenAddr;
 use catamaran::pure::balancer::Algorithm;
 use catamaran::pure::config::{CheckId, OnDown, PluginSource, WhenNoneReady, Wish};
 use socket2::SockRef;
@@ -41,6 +43,39 @@ async fn single_client_sees_exact_turns_and_weights() {
         order += &greeted(front).await.unwrap().1;
     }
     assert_eq!(order, "aabacaa".repeat(10));
+    app.stop();
+}
+
+#[tokio::test]
+async fn clients_and_endpoints_may_speak_different_versions_of_ip() {
+    let six = Echo::on((Ipv6Addr::LOCALHOST, 0).into(), "6").await;
+    let four = Echo::start("4").await;
+    let mut config = config(&[six.address, four.address]);
+    config.listeners[0].bind[0].ip = None;
+    let (app, front) = start(&config).await;
+    let mut order = String::new();
+    for loopback in [LOOPBACK, Ipv6Addr::LOCALHOST.into()].repeat(2) {
+        order += &greeted((loopback, front.port()).into()).await.unwrap().1;
+        order += &greeted((loopback, front.port()).into()).await.unwrap().1;
+    }
+    assert_eq!(order, "64646464");
+    app.stop();
+}
+
+#[tokio::test]
+async fn listener_binds_an_address_that_this_machine_does_not_have_yet() {
+    // RFC 5737 and RFC 3849: nobody has them.
+    let absent: [std::net::IpAddr; 2] = ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse().unwrap());
+    let server = Echo::start("a").await;
+    let mut config = config(&[server.address]);
+    config.listeners[0].bind = absent
+        .map(|ip| ListenAddr {
+            ip: Some(ip),
+            port: 0,
+        })
+        .into();
+    let (app, _) = start(&config).await;
+    assert_eq!([app.bound()[0].1.ip(), app.bound()[1].1.ip()], absent);
     app.stop();
 }
 

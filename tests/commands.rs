@@ -1,12 +1,12 @@
 //! `check`, `schema`, `probe` and `run` as whoever types them sees them.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Lines, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 fn catamaran<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
@@ -25,7 +25,7 @@ fn run<'a>(arguments: impl IntoIterator<Item = &'a str>) -> (Option<i32>, String
     told(catamaran(arguments).output().unwrap())
 }
 
-fn json(text: &str) -> Value {
+fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
@@ -75,7 +75,7 @@ fn check_of_a_good_document_sums_it_up() {
         "{out}"
     );
     let (code, out, _) = run(["check", "--json", path]);
-    assert_eq!((code, &json(&out)["good"]), (Some(0), &Value::Bool(true)));
+    assert_eq!((code, &parsed(&out)["good"]), (Some(0), &Value::Bool(true)));
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn check_prints_the_document_with_its_defaults() {
     assert_eq!((code, out.trim_end()), (Some(0), expected.trim_end()));
     let (code, out, _) = run(["check", "--effective", "--json", path.to_str().unwrap()]);
     assert_eq!(code, Some(0));
-    assert!(json(&out)["pools"].is_object(), "{out}");
+    assert!(parsed(&out)["pools"].is_object(), "{out}");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn check_tells_every_mistake_and_exits_with_two() {
         assert!(err.contains(line), "{line:?} is not in\n{err}");
     }
     let (code, out, err) = run(["check", "--json", path.to_str().unwrap()]);
-    let report = json(&out);
+    let report = parsed(&out);
     assert_eq!(
         (code, err.as_str(), &report["good"]),
         (Some(2), "", &Value::Bool(false))
@@ -137,14 +137,14 @@ fn document_that_is_not_there_is_named() {
         assert!(err.contains("/nowhere/cluster.toml"), "{command:?}: {err}");
     }
     let (code, out, _) = run(["check", "--json", "/nowhere/cluster.toml"]);
-    assert_eq!((code, &json(&out)["good"]), (Some(2), &Value::Bool(false)));
+    assert_eq!((code, &parsed(&out)["good"]), (Some(2), &Value::Bool(false)));
 }
 
 #[test]
 fn schema_describes_every_table() {
     let (code, out, err) = run(["schema"]);
     assert_eq!((code, err.as_str()), (Some(0), ""));
-    let schema = json(&out);
+    let schema = parsed(&out);
     for table in [
         "nodes",
         "virtual-routers",
@@ -174,7 +174,7 @@ fn probe_tells_verdict_reason_and_time() {
     let refusing = nobody().to_string();
     let (code, out, err) = run(["probe", "--plugin", "tcp", "--endpoint", &refusing, "--json"]);
     assert_eq!((code, err.as_str()), (Some(1), ""));
-    let probe = &json(&out)[0];
+    let probe = &parsed(&out)[0];
     assert_eq!(
         (&probe["cause"], &probe["success"], &probe["address"]),
         (&"refused".into(), &false.into(), &refusing.into())
@@ -246,7 +246,7 @@ impl Daemon {
     fn start(document: &str) -> Self {
         let mut child = Command::new("timeout")
             .args(["--kill-after=5s", "60s", env!("CARGO_BIN_EXE_catamaran")])
-            .args(["run", "-c", document])
+            .args(["run", "--log-format", "json", "-c", document])
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -255,17 +255,19 @@ impl Daemon {
         Self { child, lines }
     }
 
-    /// Read its log up to a line with `mark`; the log ends when the daemon does.
-    fn read_until(&mut self, mark: &str) {
+    /// Read its log up to the line with this message and give its fields; the
+    /// log ends when the daemon does.
+    fn read_until(&mut self, message: &str) -> Value {
         let mut told = String::new();
         for line in self.lines.by_ref() {
             let line = line.unwrap();
-            if line.contains(mark) {
-                return;
+            let fields = parsed(&line)["fields"].take();
+            if fields["message"] == message {
+                return fields;
             }
             told += &format!("{line}\n");
         }
-        panic!("{mark:?} was not said, but:\n{told}");
+        panic!("{message:?} was not said, but:\n{told}");
     }
 
     fn terminate(&self) {
@@ -290,6 +292,55 @@ fn sigterm_before_the_first_probe_has_ended_ends_the_daemon() {
     ));
     let mut daemon = Daemon::start(&path);
     daemon.read_until("listening");
+    daemon.terminate();
+    daemon.read_until("stopped");
+    assert_eq!(daemon.ended(), Some(0));
+}
+
+#[test]
+fn connection_leaves_a_line_that_tells_its_story() {
+    let (listener, endpoint) = silent();
+    let front = SocketAddr::from((own_address(), 1002));
+    let (_folder, path) = written(&format!(
+        "[listeners.front]\nbind = [\"{front}\"]\npool = \"web\"\n\
+         [pools.web.endpoints]\nrefusing = \"{}\"\none = \"{endpoint}\"\n",
+        nobody()
+    ));
+    let mut daemon = Daemon::start(&path);
+    daemon.read_until("ready");
+    let mut client = TcpStream::connect(front).unwrap();
+    client.write_all(b"ask").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let (mut served, _) = listener.accept().unwrap();
+    let mut asked = String::new();
+    served.read_to_string(&mut asked).unwrap();
+    served.write_all(b"answer").unwrap();
+    drop(served);
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert_eq!((asked.as_str(), answer.as_str()), ("ask", "answer"));
+
+    let mut line = daemon.read_until("connection");
+    for time in ["connect_ms", "total_ms"] {
+        assert!(line[time].take().as_f64().is_some_and(|ms| ms > 0.0), "{line}");
+    }
+    let expected = json!({
+        "message": "connection",
+        "client": client.local_addr().unwrap().to_string(),
+        "listener": "front",
+        "pool": "web",
+        "endpoint": "one",
+        "connect_ms": null,
+        "total_ms": null,
+        "bytes_to_endpoint": 3,
+        "bytes_to_client": 6,
+        "cause": "closed",
+        "connections_all": 1,
+        "connections_listener": 1,
+        "connections_endpoint": 1,
+        "retries": 1,
+    });
+    assert_eq!(line, expected);
     daemon.terminate();
     daemon.read_until("stopped");
     assert_eq!(daemon.ended(), Some(0));
