@@ -14,10 +14,11 @@ use super::Listener;
 use super::crew::Load;
 use super::leash::Held;
 use super::limits::Budget;
+use super::moment::within;
 use super::pool::Pool;
 use super::record::{Cause, Record};
 use super::relay::Relay;
-use super::sockets::{acknowledge, connect, reset_on_close};
+use super::sockets::{acknowledge, connect, keep_watch, reset_on_close};
 use crate::pure::balancer::{EndpointId, Key};
 use crate::pure::config::WhenNoneReady;
 
@@ -103,6 +104,9 @@ pub fn serve(places: Places, mut client: TcpStream, mut record: Record) -> impl 
             if !mem::replace(&mut acknowledged, true) {
                 acknowledge(&endpoint);
             }
+            if held.came_of_age() {
+                keep_watch(&endpoint, &pool.settings.tcp);
+            }
             ended
         })
         .await;
@@ -137,17 +141,17 @@ async fn establish<'a>(pool: &'a Pool, record: &mut Record) -> Result<(Place<'a>
         let place = Place { pool, endpoint: id };
         record.endpoint = Some(id);
         let began = Instant::now();
-        let attempt = connect(pool.endpoint(id).address, &pool.settings.tcp);
-        match timeout(pool.settings.connect_timeout, attempt).await {
-            Ok(Ok(stream)) => {
+        let attempt = connect(pool.endpoint(id).address);
+        match within(pool.settings.connect_timeout, attempt).await {
+            Some(Ok(stream)) => {
                 record.connecting = Some(began.elapsed());
                 return Ok((place, stream));
             }
-            Ok(Err(_)) | Err(_) if record.retries < u32::from(pool.settings.retries) => {
+            Some(Err(_)) | None if record.retries < u32::from(pool.settings.retries) => {
                 record.retries += 1;
                 tried.push(id);
             }
-            Ok(Err(_)) | Err(_) => return Err(Cause::ConnectFailed),
+            Some(Err(_)) | None => return Err(Cause::ConnectFailed),
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::acceptor::Acceptor;
 use super::crew::{Crew, Member};
 use super::limits::Budget;
-use super::{Listener, leash};
+use super::{Listener, leash, moment};
 
 /// Where the process is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +94,7 @@ async fn run(
     mut phase: watch::Receiver<Phase>,
 ) {
     let mut tasks = JoinSet::new();
+    tasks.spawn(moment::tick());
     for (listener, socket) in sockets {
         match tokio::net::TcpListener::from_std(socket) {
             Ok(socket) => {

@@ -2,10 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use super::moment;
 use super::pool::Pool;
 use super::record::Cause;
 use crate::pure::balancer::EndpointId;
@@ -19,6 +21,8 @@ thread_local! {
 struct Open {
     next: u64,
     leashes: HashMap<u64, Arc<Leash>>,
+    /// Entered since the last moment ended.
+    young: Vec<u64>,
 }
 
 /// One end is held by the connection's task, the other by its core.
@@ -26,6 +30,7 @@ pub struct Leash {
     pool: Arc<Pool>,
     endpoint: EndpointId,
     pulled: AtomicU8,
+    of_age: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -46,13 +51,16 @@ impl Held {
             pool,
             endpoint,
             pulled: AtomicU8::new(NOT_PULLED),
+            of_age: AtomicBool::new(false),
             waker: Mutex::new(None),
         });
         let number = OPEN.with_borrow_mut(|open| {
             open.next += 1;
             open.leashes.insert(open.next, leash.clone());
+            open.young.push(open.next);
             open.next
         });
+        moment::want();
         // The endpoint may have gone down while we connected to it.
         if leash.pool.view().reset[endpoint.index()] {
             leash.pull(ENDPOINT_DOWN);
@@ -73,6 +81,11 @@ impl Held {
         }
         Poll::Pending
     }
+
+    /// True once, after the connection has outlived a moment.
+    pub fn came_of_age(&self) -> bool {
+        self.leash.of_age.swap(false, Ordering::Relaxed)
+    }
 }
 
 impl Drop for Held {
@@ -83,12 +96,28 @@ impl Drop for Held {
 
 impl Leash {
     fn pull(&self, why: u8) {
+        self.tell(|| self.pulled.store(why, Ordering::Release));
+    }
+
+    fn tell(&self, news: impl FnOnce()) {
         let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
-        self.pulled.store(why, Ordering::Release);
+        news();
         if let Some(waker) = waker.take() {
             waker.wake();
         }
     }
+}
+
+/// Tell the connections that are there since the last call that they have
+/// outlived a moment.
+pub fn come_of_age() {
+    OPEN.with_borrow_mut(|open| {
+        for number in mem::take(&mut open.young) {
+            if let Some(leash) = open.leashes.get(&number) {
+                leash.tell(|| leash.of_age.store(true, Ordering::Relaxed));
+            }
+        }
+    });
 }
 
 /// End this core's connections to endpoints of `pool` that its view wants reset.

@@ -18,6 +18,7 @@ mod core;
 mod crew;
 mod leash;
 mod limits;
+mod moment;
 mod pipe;
 mod pool;
 mod record;

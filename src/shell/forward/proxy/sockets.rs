@@ -31,7 +31,7 @@ pub fn listen(bind: ListenAddr, tcp: &TcpSettings, copies: usize) -> io::Result<
         .map(|_| {
             let socket = bound(ListenAddr { port, ..bind }, true)?;
             socket.set_tcp_nodelay(true)?;
-            apply(SockRef::from(&socket), tcp)?;
+            notice_loss(SockRef::from(&socket), tcp)?;
             socket.listen(BACKLOG)?;
             Ok(socket.into())
         })
@@ -74,20 +74,20 @@ fn stream_socket(domain: Domain) -> io::Result<Socket> {
     Socket::new(domain, Type::STREAM, Some(Protocol::TCP))
 }
 
-/// Connect to an endpoint; the caller bounds the time.
+/// Connect to an endpoint; the caller bounds the time, and calls
+/// [`keep_watch`] once the connection turns out not to be a short one.
 ///
 /// The last packet of the handshake is held back, to go out with the client's
 /// first bytes: one packet and one wake-up of the endpoint less for each
 /// connection. The caller must write what there is and then call
 /// [`acknowledge`].
-pub async fn connect(address: SocketAddr, tcp: &TcpSettings) -> io::Result<TcpStream> {
+pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
         TcpSocket::new_v6()?
     };
     socket.set_nodelay(true)?;
-    apply(SockRef::from(&socket), tcp)?;
     // Without it the handshake only takes a packet more.
     let _ = SockRef::from(&socket).set_tcp_quickack(false);
     socket.connect(address).await
@@ -100,7 +100,13 @@ pub fn acknowledge(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_tcp_quickack(true);
 }
 
-fn apply(socket: SockRef<'_>, tcp: &TcpSettings) -> io::Result<()> {
+/// Notice from now on when the endpoint is lost.
+pub fn keep_watch(stream: &TcpStream, tcp: &TcpSettings) {
+    // Fails only on a socket that is closed already.
+    let _ = notice_loss(SockRef::from(stream), tcp);
+}
+
+fn notice_loss(socket: SockRef<'_>, tcp: &TcpSettings) -> io::Result<()> {
     if let Some(idle) = tcp.keepalive {
         let between = (idle / 3).max(Duration::from_secs(1));
         let keepalive = TcpKeepalive::new()
