@@ -3,7 +3,7 @@
 mod support;
 
 use std::io::ErrorKind;
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -331,6 +331,39 @@ async fn silent_connection_ends_after_the_idle_timeout() {
     let (mut client, _) = greeted(front).await.unwrap();
     assert!(matches!(client.read(&mut [0; 1]).await, Ok(0)));
     app.stop();
+}
+
+#[tokio::test]
+async fn open_connection_is_watched_for_loss_on_both_sides() {
+    let echo = Echo::start("a").await;
+    let (app, address) = start(&config(&[echo.address])).await;
+    let (client, _) = greeted(address).await.unwrap();
+    for (side, local, remote) in [
+        ("the client's", Some(address), client.local_addr().unwrap()),
+        ("the endpoint's", None, echo.address),
+    ] {
+        eventually(side, async || keepalive_runs(local, remote)).await;
+    }
+    app.stop();
+}
+
+/// Whether the kernel's timer for keepalive runs on the socket between these
+/// IPv4 addresses, as proc(5) has it: "02" is that timer.
+fn keepalive_runs(local: Option<SocketAddr>, remote: SocketAddr) -> bool {
+    let shown = |address: SocketAddr| match address {
+        SocketAddr::V4(address) => {
+            let ip = u32::from_ne_bytes(address.ip().octets());
+            format!("{ip:08X}:{:04X}", address.port())
+        }
+        SocketAddr::V6(_) => unreachable!("the tests' sockets are on 127.0.0.1"),
+    };
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    sockets.lines().any(|line| {
+        let columns: Vec<_> = line.split_whitespace().collect();
+        local.is_none_or(|local| columns[1] == shown(local))
+            && columns[2] == shown(remote)
+            && columns[5].starts_with("02:")
+    })
 }
 
 #[tokio::test]

@@ -94,18 +94,21 @@ pub fn serve(places: Places, mut client: TcpStream, mut record: Record) -> impl 
             }
         };
         let held = Held::new(pool.clone(), place.endpoint);
-        let mut relay = Relay::new(listener.idle_timeout);
+        let mut relay = Relay::default();
         let mut acknowledged = false;
         let cause = poll_fn(|cx| {
             if let Poll::Ready(cause) = held.poll_pulled(cx) {
                 return Poll::Ready(cause);
             }
+            if held.came_of_age() {
+                keep_watch(&endpoint, &pool.settings.tcp);
+                if let Some(timeout) = listener.idle_timeout {
+                    relay.end_after_silence(timeout);
+                }
+            }
             let ended = relay.poll(&mut client, &mut endpoint, cx);
             if !mem::replace(&mut acknowledged, true) {
                 acknowledge(&endpoint);
-            }
-            if held.came_of_age() {
-                keep_watch(&endpoint, &pool.settings.tcp);
             }
             ended
         })

@@ -33,6 +33,7 @@ thread_local! {
 }
 
 /// What is on its way between the two sockets of an open connection.
+#[derive(Default)]
 pub struct Relay {
     to_endpoint: Direction,
     to_client: Direction,
@@ -40,14 +41,10 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Start with nothing on its way. `idle_timeout` ends the relay after
-    /// that long a silence.
-    pub fn new(idle_timeout: Option<Duration>) -> Self {
-        Self {
-            to_endpoint: Direction::default(),
-            to_client: Direction::default(),
-            idle: idle_timeout.map(|timeout| Box::new(Idle::new(timeout))),
-        }
+    /// End the relay after a silence of `timeout`, counted from now. The next
+    /// [`Relay::poll`] sees to it.
+    pub fn end_after_silence(&mut self, timeout: Duration) {
+        self.idle = Some(Box::new(Idle::new(timeout)));
     }
 
     /// Move what can be moved, always between the same two sockets; ready with
