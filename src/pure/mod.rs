@@ -5,8 +5,10 @@
 //! - [`balancer`]: which endpoint takes a connection
 //! - [`config`]: the document, from text to checked values
 //! - [`health`]: from findings of single probes to up and down
+//! - [`vrrp`]: which router holds the virtual addresses
 
 pub mod addr;
 pub mod balancer;
 pub mod config;
 pub mod health;
+pub mod vrrp;
