@@ -13,6 +13,7 @@ use super::{
     VirtualRouter, WhenNoneReady, Wish,
 };
 use crate::pure::balancer::Algorithm;
+use crate::pure::vrrp::{ChecksumForm, Takeover};
 
 /// The document that says everything `config` holds. Fails only if the format
 /// cannot hold it, which no document that was read can cause.
@@ -83,6 +84,16 @@ fn router(router: &VirtualRouter, config: &Config) -> file::VirtualRouter {
         preempt: Some(router.preempt),
         preempt_delay: Some(Time(router.preempt_delay)),
         accept: Some(router.accept),
+        interface: router.interface.clone(),
+        takeover: Some(match router.takeover {
+            Takeover::Ranked => file::Takeover::Ranked,
+            Takeover::Rfc => file::Takeover::Rfc,
+        }),
+        checksum: Some(match router.checksum {
+            None => file::Checksum::Auto,
+            Some(ChecksumForm::PseudoHeader) => file::Checksum::Rfc5798,
+            Some(ChecksumForm::MessageOnly) => file::Checksum::Rfc9568,
+        }),
         track: Some(
             router
                 .track

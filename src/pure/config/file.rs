@@ -126,9 +126,41 @@ pub struct VirtualRouter {
     /// Accept packets to the virtual addresses, as a load balancer must. Default: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accept: Option<bool>,
+    /// The network interface on every node, at most 15 bytes. Default: each node's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// How long a backup waits before it takes over. Default: "ranked".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub takeover: Option<Takeover>,
+    /// What the checksum covers in version 3 over IPv4. Default: "auto".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<Checksum>,
     /// Conditions under which a node ranks lower or stands back. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub track: Option<Vec<Track>>,
+}
+
+/// How long a backup waits beyond the silence that the Active one is allowed.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Takeover {
+    /// By its rank among the document's nodes: the first at once. As soon as a router is heard that the
+    /// document does not name, as "rfc".
+    Ranked,
+    /// The Skew_Time of the RFC. Right while a keepalived takes part.
+    Rfc,
+}
+
+/// What the checksum covers in version 3 over IPv4, where documents differ. On receipt both are right.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Checksum {
+    /// As the router that was heard last; at first "rfc5798".
+    Auto,
+    /// The message and an IPv4 pseudo-header, as keepalived has it.
+    Rfc5798,
+    /// The message alone.
+    Rfc9568,
 }
 
 /// VRRP version 2 authentication.

@@ -9,6 +9,7 @@ mod effective;
 pub mod file;
 mod mistake;
 mod read;
+mod router;
 mod schema;
 mod source;
 mod tree;
@@ -18,6 +19,7 @@ mod words;
 pub use check::{Checked, Refused, check};
 pub use effective::effective;
 pub use mistake::{Mistake, Severity};
+pub use router::parameters;
 pub use schema::schema;
 pub use source::Format;
 
@@ -27,6 +29,7 @@ use std::time::Duration;
 
 use super::addr::{IpPrefix, ListenAddr};
 use super::balancer::Algorithm;
+use super::vrrp::{ChecksumForm, Takeover};
 
 /// A checked document. The order of every list is the document's.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,6 +118,12 @@ pub struct VirtualRouter {
     pub preempt_delay: Duration,
     /// Accept packets to the virtual address. Default true.
     pub accept: bool,
+    /// The interface on every node; `None` is the node's own.
+    pub interface: Option<String>,
+    /// How long a backup waits. Default ranked.
+    pub takeover: Takeover,
+    /// Version 3 over IPv4; `None` is as heard. Default `None`.
+    pub checksum: Option<ChecksumForm>,
     /// Conditions that move the priority.
     pub track: Vec<Track>,
 }

@@ -8,6 +8,7 @@ use super::super::units::Time;
 use super::super::{CheckId, Node, PoolId, Track, TrackSubject, VirtualRouter};
 use super::report::Report;
 use crate::pure::addr::IpPrefix;
+use crate::pure::vrrp::{ChecksumForm, Takeover};
 
 pub(super) fn check(file: &File, nodes: &[Node], report: &mut Report<'_>) -> Vec<VirtualRouter> {
     let table = Path::default().key("virtual-routers");
@@ -64,12 +65,18 @@ fn router(
             .unwrap_or(0),
         addresses,
         version,
-        advertisement_interval: interval(written, version, path, report),
+        advertisement_interval: advertisement_interval(written, version, path, report),
         password: password(written, version, path, report),
         unicast: written.unicast.unwrap_or(false),
         preempt,
         preempt_delay,
         accept: written.accept.unwrap_or(true),
+        interface: interface(written, path, report),
+        takeover: match written.takeover {
+            None | Some(file::Takeover::Ranked) => Takeover::Ranked,
+            Some(file::Takeover::Rfc) => Takeover::Rfc,
+        },
+        checksum: checksum(written, version, path, report),
         track: tracks(written, file, path, report),
     }
 }
@@ -151,7 +158,12 @@ fn refuse_ipv6_in_version_2(version: u8, addresses: &[IpPrefix], path: &Path, re
 
 /// Version 2: whole seconds in one byte (RFC 3768 §5.3.7). Version 3: 1 to 4095
 /// centiseconds (RFC 9568 §5.2.7).
-fn interval(written: &file::VirtualRouter, version: u8, path: &Path, report: &mut Report<'_>) -> Duration {
+fn advertisement_interval(
+    written: &file::VirtualRouter,
+    version: u8,
+    path: &Path,
+    report: &mut Report<'_>,
+) -> Duration {
     let path = path.key("advertisement-interval");
     let second = Duration::from_secs(1);
     let Some(value) = written.advertisement_interval else {
@@ -188,6 +200,41 @@ fn interval(written: &file::VirtualRouter, version: u8, path: &Path, report: &mu
             Time(Duration::from_millis(40_950)),
         ),
     )
+}
+
+fn interface(written: &file::VirtualRouter, path: &Path, report: &mut Report<'_>) -> Option<String> {
+    let name = written.interface.clone()?;
+    let place = path.key("interface");
+    report.interface(&place, &name);
+    if written.unicast == Some(true) {
+        report.wrong_key(
+            &place,
+            "unicast goes to the nodes' own addresses, which are on the nodes' own interfaces",
+            "remove `interface`, or remove `unicast` to use multicast",
+        );
+    }
+    Some(name)
+}
+
+fn checksum(
+    written: &file::VirtualRouter,
+    version: u8,
+    path: &Path,
+    report: &mut Report<'_>,
+) -> Option<ChecksumForm> {
+    let form = match written.checksum? {
+        file::Checksum::Auto => None,
+        file::Checksum::Rfc5798 => Some(ChecksumForm::PseudoHeader),
+        file::Checksum::Rfc9568 => Some(ChecksumForm::MessageOnly),
+    };
+    if version == 2 && form.is_some() {
+        report.warn(
+            &path.key("checksum"),
+            "has no effect in version 2, which has one way",
+            "",
+        );
+    }
+    form
 }
 
 fn password(
