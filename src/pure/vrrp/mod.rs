@@ -5,7 +5,7 @@
 //! netlink and announcements are the driver's, in `shell::vrrp`.
 //!
 //! - [`packet`]: advertisements as bytes
-//! - [`timers`]: intervals
+//! - [`timers`]: intervals, and how long a silence may be
 //! - [`VirtualRouter`]: the state machine; [`Input`] and [`Output`] are all that
 //!   goes in and out
 

@@ -474,7 +474,7 @@ fn words(octets: &[u8]) -> impl Iterator<Item = u16> {
 mod tests {
     use super::*;
 
-    /// As two sources and a receiver have captured them: octets, carrier, meaning.
+    /// One message: its octets, who carried it, and what it says.
     struct Sample {
         hex: &'static str,
         carrier: Carrier,
@@ -668,6 +668,32 @@ mod tests {
         assert_eq!(bytes, sent.encode(carrier, ChecksumForm::PseudoHeader));
         let form = Advertisement::decode(&bytes, carrier).unwrap().form;
         assert_eq!(form, Some(ChecksumForm::PseudoHeader));
+    }
+
+    #[test]
+    fn checksum_in_a_form_that_the_version_does_not_have_is_refused() {
+        let with_pseudo_header = "2133c8010101245c d3b703fa 3131313100000000";
+        let without = "3133c802006407f2 fe800000000000000000000000000051 fd000051000000000000000000000250";
+        for (text, carrier) in [
+            (with_pseudo_header, carrier("211.183.3.11", IPV4_GROUP)),
+            (without, carrier(IPV6_A, IPV6_GROUP)),
+        ] {
+            assert_eq!(
+                Advertisement::decode(&hex(text), carrier),
+                Err(Malformed::Checksum),
+                "{text}"
+            );
+        }
+    }
+
+    // Computed apart: the longest message, whose length fills two octets of
+    // the pseudo-header.
+    #[test]
+    fn longest_message_has_the_checksum_of_its_whole_length() {
+        let sent = advertisement(Version::V3, 200, &["fe80::51"; 255]);
+        let bytes = sent.encode(carrier(IPV6_A, IPV6_GROUP), ChecksumForm::default());
+        assert_eq!(bytes.len(), 4088);
+        assert_eq!(bytes[6..8], hex("c723"));
     }
 
     // The samples of draft-cassen-vrrp-auth-hmac.

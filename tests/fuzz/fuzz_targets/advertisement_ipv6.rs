@@ -1,0 +1,6 @@
+#![no_main]
+//! Advertisements over IPv6.
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| catamaran_fuzz::advertisement::<16>(data));
