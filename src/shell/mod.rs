@@ -3,12 +3,16 @@
 //!
 //! - [`document`]: reads the document from a file or from standard input
 //! - [`forward`]: carries connections
+//! - [`netlink`]: interfaces and addresses of this machine
 //! - [`plugin_store`]: the bytes of plugins, embedded or from files
 //! - [`telemetry`]: the log
+//! - [`vrrp`]: advertisements and announcements on the wire
 //! - [`wasm`]: runs plugins behind a fence
 
 pub mod document;
 pub mod forward;
+pub mod netlink;
 pub mod plugin_store;
 pub mod telemetry;
+pub mod vrrp;
 pub mod wasm;
