@@ -5,9 +5,12 @@
 //!                         │                                             ▼
 //!                         │                          Supervised: beliefs of one pool
 //!                         │                                             │ View, in one step
-//!                         └─ proxy cores ◄── Pool::publish ◄────────────┘
+//!                         ├─ proxy cores ◄── Pool::publish ◄────────────┤
+//!                         │       ▲ losses                              ▼
+//!                         └─ election ◄──────────────────── tracked conditions
 //! ```
 
+pub mod election;
 mod probing;
 mod supervised;
 
@@ -18,9 +21,10 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use crate::pure::config::{Config, PoolId};
+use crate::pure::config::{Config, Node, PoolId};
 use crate::shell::forward::proxy::{Bound, Budget, Listener, Proxy, raise_open_files};
 
+use self::election::Election;
 pub use self::probing::{Loaded, Probing};
 use self::supervised::Supervised;
 
@@ -33,22 +37,28 @@ const LOOK_WHETHER_DRAINED: Duration = Duration::from_millis(50);
 /// Time beyond a probe's own for its finding to arrive.
 const SETTLING_MARGIN: Duration = Duration::from_millis(500);
 
+/// How long an address that is lost waits for its connections to be reset.
+const RESET_BEFORE_LOSS: Duration = Duration::from_millis(50);
+
 /// The running daemon. Its tasks belong to the runtime that started it and
 /// end when it is dropped; [`App::stop`] ends its cores.
 pub struct App {
     proxy: Proxy,
+    election: Option<Election>,
     pools: Vec<Arc<Supervised>>,
     tasks: JoinSet<()>,
     settled_by: Instant,
 }
 
 impl App {
-    /// Load plugins, bind listeners, start probing. Connections wait in the
-    /// kernel until [`App::accept`].
+    /// Load plugins, bind listeners, start probing, open the sockets of virtual
+    /// routers. Connections wait in the kernel, and elections go on without
+    /// this node, until [`App::accept`]. `node` is the one of the document that
+    /// this machine is, `None` for a document without nodes.
     ///
     /// # Errors
     /// One sentence that names what cannot be had: a plugin, a file, an address.
-    pub fn start(config: &Config) -> Result<Self, String> {
+    pub fn start(config: &Config, node: Option<&Node>) -> Result<Self, String> {
         let fits = raise_open_files();
         let most = config
             .daemon
@@ -68,6 +78,19 @@ impl App {
         }
         let mut tasks = JoinSet::new();
         probing.start(config, &pools, &mut tasks);
+        let election = match node {
+            Some(node) if !config.virtual_routers.is_empty() => {
+                let losses = proxy.losses();
+                let election = Election::start(
+                    config,
+                    node,
+                    Arc::new(move |addresses| losses.reset(addresses, RESET_BEFORE_LOSS)),
+                )?;
+                election::tracking::start(config, node, &pools, &probing, &election.commands(), &mut tasks);
+                Some(election)
+            }
+            Some(_) | None => None,
+        };
         tasks.spawn(speak_of_refusals(
             whole,
             proxy.listeners().to_vec(),
@@ -81,6 +104,7 @@ impl App {
             .unwrap_or_default();
         Ok(Self {
             proxy,
+            election,
             pools,
             tasks,
             settled_by: Instant::now() + longest + SETTLING_MARGIN,
@@ -105,10 +129,26 @@ impl App {
         }
     }
 
-    /// Start accepting connections.
+    /// Start accepting connections, and take part in elections.
     pub fn accept(&self) {
         self.proxy.accept();
+        if let Some(election) = &self.election {
+            election.take_part();
+        }
         tracing::info!("ready");
+    }
+
+    /// The virtual routers of this node, if it has any.
+    pub fn election(&self) -> Option<&Election> {
+        self.election.as_ref()
+    }
+
+    /// Let another node have the virtual addresses. Connections to them are
+    /// reset when they go, new ones are accepted until then.
+    pub async fn hand_over(&mut self) {
+        if let Some(election) = self.election.take() {
+            election.stop().await;
+        }
     }
 
     /// Accept no more; returns when no connection is left. Cancel it at will.

@@ -455,7 +455,7 @@ async fn hostile_plugins_disturb_nobody_and_are_named() {
         config.pools.push(pool);
     }
     keep_log();
-    let app = App::start(&config).unwrap();
+    let app = App::start(&config, None).unwrap();
     app.accept();
     let front = app.bound()[0].1;
     eventually("an answer", async || fetched(front).await.is_ok()).await;

@@ -129,8 +129,16 @@ struct Place {
 /// A probe in flight.
 type InFlight<'a> = Pin<Box<dyn Future<Output = Probe> + Send + 'a>>;
 
+/// Who is told of an endpoint's probes and of what is believed after them.
+pub trait Observer {
+    /// A probe came to an end.
+    fn probed(&self, probe: &Probe);
+    /// The belief changed, after so many findings like `why` in a row.
+    fn changed(&self, from: Belief, to: Belief, why: &Finding, after: u8);
+}
+
 /// Drive one endpoint's health core for as long as the daemon runs.
-async fn follow(check: Loaded, endpoint: Endpoint, place: Place) {
+pub async fn follow(check: Loaded, endpoint: Endpoint, observer: impl Observer) {
     let parameters = Parameters {
         interval: check.check.interval,
         fast_interval: check.check.fast_interval,
@@ -145,7 +153,7 @@ async fn follow(check: Loaded, endpoint: Endpoint, place: Place) {
         let due = health.deadline().map(Instant::from_std);
         let input = tokio::select! {
             probe = in_flight(&mut probe) => {
-                place.log_probe(&probe);
+                observer.probed(&probe);
                 Input::Found(probe.finding)
             }
             () = until(due) => Input::TimerDue,
@@ -156,7 +164,7 @@ async fn follow(check: Loaded, endpoint: Endpoint, place: Place) {
         for output in health.handle(Instant::now().into_std(), input) {
             match output {
                 Output::StartProbe => probe = Some(Box::pin(check.probe(&endpoint))),
-                Output::Changed { from, to, why, after } => place.change(from, to, &why, after),
+                Output::Changed { from, to, why, after } => observer.changed(from, to, &why, after),
             }
         }
     }
@@ -176,9 +184,9 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-impl Place {
+impl Observer for Place {
     /// Hand on what the plugin logged, and at debug level the finding itself.
-    fn log_probe(&self, probe: &Probe) {
+    fn probed(&self, probe: &Probe) {
         let (pool, endpoint) = (&self.pool.pool().name, &self.endpoint);
         for (level, text) in &probe.log {
             match level {
@@ -201,7 +209,7 @@ impl Place {
     }
 
     /// Tell the cores first, people second.
-    fn change(&self, from: Belief, to: Belief, why: &Finding, after: u8) {
+    fn changed(&self, from: Belief, to: Belief, why: &Finding, after: u8) {
         let standing = if to == Belief::Up {
             Standing::Up
         } else {

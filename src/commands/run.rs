@@ -9,14 +9,15 @@ use tracing::level_filters::LevelFilter;
 
 use super::check::warnings;
 use crate::app::App;
-use crate::pure::config::Config;
+use crate::pure::config::{Config, Node};
 use crate::shell::document;
 use crate::shell::telemetry::{Format, Telemetry};
 
-/// Balance connections as a document says, until SIGTERM or SIGINT.
+/// Balance connections and hold virtual addresses as a document says, until SIGTERM or SIGINT.
 ///
-/// The first signal drains: no new connections, open ones may finish for
-/// `daemon.drain-timeout`. The second ends at once.
+/// The first signal hands the virtual addresses over, then drains: no new
+/// connections, open ones may finish for `daemon.drain-timeout`. The second
+/// ends at once.
 #[derive(clap::Args)]
 pub struct Args {
     /// The document, TOML or JSON.
@@ -51,13 +52,16 @@ pub fn run(args: Args) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if let Err(why) = node_of(&config, args.node) {
-        eprintln!("catamaran: {why}");
-        return ExitCode::from(2);
-    }
+    let node = match node_of(&config, args.node) {
+        Ok(node) => node,
+        Err(why) => {
+            eprintln!("catamaran: {why}");
+            return ExitCode::from(2);
+        }
+    };
     let served = Telemetry::start(args.log_format, args.log)
         .map_err(|error| format!("cannot start the log: {error}"))
-        .and_then(|_telemetry| serve(&config));
+        .and_then(|_telemetry| serve(&config, node));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
@@ -67,8 +71,8 @@ pub fn run(args: Args) -> ExitCode {
     }
 }
 
-/// The name of the node that this machine is; `None` for a document without nodes.
-fn node_of(config: &Config, wanted: Option<String>) -> Result<Option<String>, String> {
+/// The node that this machine is; `None` for a document without nodes.
+fn node_of(config: &Config, wanted: Option<String>) -> Result<Option<&Node>, String> {
     let names = || {
         config
             .nodes
@@ -77,34 +81,28 @@ fn node_of(config: &Config, wanted: Option<String>) -> Result<Option<String>, St
             .collect::<Vec<_>>()
             .join(", ")
     };
-    let known = |name: &str| config.nodes.iter().any(|node| node.name == name);
+    let find = |name: &str| config.nodes.iter().find(|node| node.name == name);
     match wanted {
-        Some(name) if known(&name) => Ok(Some(name)),
-        Some(name) => Err(format!(
-            "no node is called {name:?}; the document has: {}",
-            names()
-        )),
+        Some(name) => find(&name)
+            .map(Some)
+            .ok_or_else(|| format!("no node is called {name:?}; the document has: {}", names())),
         None if config.nodes.is_empty() => Ok(None),
         None => {
             let host =
                 nix::unistd::gethostname().map_err(|error| format!("cannot read the host name: {error}"))?;
             let host = host.to_string_lossy().into_owned();
             let short = host.split('.').next().unwrap_or(&host).to_string();
-            [host.clone(), short]
-                .into_iter()
-                .find(|name| known(name))
-                .map(Some)
-                .ok_or_else(|| {
-                    format!(
-                        "no node is called {host:?}, the host's name; say which this is with --node: {}",
-                        names()
-                    )
-                })
+            find(&host).or_else(|| find(&short)).map(Some).ok_or_else(|| {
+                format!(
+                    "no node is called {host:?}, the host's name; say which this is with --node: {}",
+                    names()
+                )
+            })
         }
     }
 }
 
-fn serve(config: &Config) -> Result<(), String> {
+fn serve(config: &Config, node: Option<&Node>) -> Result<(), String> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
@@ -113,7 +111,7 @@ fn serve(config: &Config) -> Result<(), String> {
         let signals = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
         let mut terminate = signals(SignalKind::terminate())?;
         let mut interrupt = signals(SignalKind::interrupt())?;
-        let app = App::start(config)?;
+        let mut app = App::start(config, node)?;
         let told = async {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -128,6 +126,12 @@ fn serve(config: &Config) -> Result<(), String> {
         tokio::select! {
             () = work => {}
             () = told => {}
+        }
+        let handed_over = app.hand_over();
+        tokio::select! {
+            () = handed_over => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
         let drained = app.drain();
         tokio::select! {

@@ -96,7 +96,7 @@ pub fn with_check(mut config: Config, plugin: &str, settings: &str) -> Config {
 /// the listener's.
 pub async fn start(config: &Config) -> (App, SocketAddr) {
     end_what_hangs();
-    let app = App::start(config).unwrap();
+    let app = App::start(config, None).unwrap();
     app.settle().await;
     app.accept();
     let address = app.bound()[0].1;

@@ -112,7 +112,10 @@ fn track(track: &Track, config: &Config) -> file::Track {
     match &track.subject {
         TrackSubject::Pool(id) => written.pool = Some(config.pool(*id).name.clone()),
         TrackSubject::Interface(name) => written.interface = Some(name.clone()),
-        TrackSubject::Check(id) => written.check = Some(config.check(*id).name.clone()),
+        TrackSubject::Check { check, port } => {
+            written.check = Some(config.check(*check).name.clone());
+            written.port = Some((*port).into());
+        }
         TrackSubject::File(path) => written.file = Some(text(path)),
     }
     written

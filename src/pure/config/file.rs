@@ -187,6 +187,11 @@ pub struct Track {
     /// The check of this name succeeds against the node itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub check: Option<String>,
+    /// With `check`: the port of the node's own address that is probed, 1 to 65535. Default: that of the
+    /// first listener.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65_535))]
+    pub port: Option<i64>,
     /// The file of this path exists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,

@@ -145,7 +145,12 @@ pub enum TrackSubject {
     /// The interface is up and has a carrier.
     Interface(String),
     /// The check succeeds against this node.
-    Check(CheckId),
+    Check {
+        /// Which.
+        check: CheckId,
+        /// Port of the node's own address that it probes.
+        port: u16,
+    },
     /// The file exists.
     File(PathBuf),
 }

@@ -62,6 +62,20 @@ pub struct Fitness {
     pub stands_back: bool,
 }
 
+impl Fitness {
+    /// What failing conditions of these weights come to; `None` stands back.
+    pub fn of(failing: impl IntoIterator<Item = Option<i16>>) -> Self {
+        let mut fitness = Self::default();
+        for weight in failing {
+            match weight {
+                Some(weight) => fitness.weight = fitness.weight.saturating_add(weight.into()),
+                None => fitness.stands_back = true,
+            }
+        }
+        fitness
+    }
+}
+
 /// Why a router cannot take part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {

@@ -7,7 +7,7 @@ use super::super::tree::Path;
 use super::super::units::Time;
 use super::super::{CheckId, Node, PoolId, Track, TrackSubject, VirtualRouter};
 use super::report::Report;
-use crate::pure::addr::IpPrefix;
+use crate::pure::addr::{IpPrefix, ListenAddr};
 use crate::pure::vrrp::{ChecksumForm, Takeover};
 
 pub(super) fn check(file: &File, nodes: &[Node], report: &mut Report<'_>) -> Vec<VirtualRouter> {
@@ -70,7 +70,7 @@ fn router(
         unicast: written.unicast.unwrap_or(false),
         preempt,
         preempt_delay,
-        accept: written.accept.unwrap_or(true),
+        accept: accept(written, path, report),
         interface: interface(written, path, report),
         takeover: match written.takeover {
             None | Some(file::Takeover::Ranked) => Takeover::Ranked,
@@ -200,6 +200,18 @@ fn advertisement_interval(
             Time(Duration::from_millis(40_950)),
         ),
     )
+}
+
+/// RFC 9568 §6.1 Accept_Mode.
+fn accept(written: &file::VirtualRouter, path: &Path, report: &mut Report<'_>) -> bool {
+    if written.accept == Some(false) {
+        report.wrong(
+            &path.key("accept"),
+            "a load balancer that does not accept packets to the virtual address balances nothing",
+            "remove `accept`",
+        );
+    }
+    true
 }
 
 fn interface(written: &file::VirtualRouter, path: &Path, report: &mut Report<'_>) -> Option<String> {
@@ -393,6 +405,25 @@ fn tracks(written: &file::VirtualRouter, file: &File, path: &Path, report: &mut 
         .collect()
 }
 
+fn probed_port(track: &file::Track, file: &File, path: &Path, report: &mut Report<'_>) -> u16 {
+    if let Some(port) = report.optional_number(&path.key("port"), track.port, 1, 65_535) {
+        return port;
+    }
+    let first = file.listeners.iter().next();
+    let bind = first.and_then(|(_, listener)| listener.bind.as_ref()?.first()?.parse::<ListenAddr>().ok());
+    bind.map_or_else(
+        || {
+            report.missing(
+                path,
+                "port",
+                "without listeners, say which port of the node is probed, such as port = 6443",
+            );
+            0
+        },
+        |bind| bind.port,
+    )
+}
+
 fn subject(track: &file::Track, file: &File, path: &Path, report: &mut Report<'_>) -> Option<TrackSubject> {
     let keys = [
         ("pool", &track.pool),
@@ -417,6 +448,9 @@ fn subject(track: &file::Track, file: &File, path: &Path, report: &mut Report<'_
             "write an entry for each",
         );
     }
+    if key != "check" && track.port.is_some() {
+        report.wrong_key(&path.key("port"), "only a `check` probes a port", "remove `port`");
+    }
     let place = path.key(key);
     Some(match key {
         "pool" => TrackSubject::Pool(PoolId(report.reference(
@@ -425,12 +459,10 @@ fn subject(track: &file::Track, file: &File, path: &Path, report: &mut Report<'_
             "pools",
             file.pools.iter().map(|(n, _)| n),
         ))),
-        "check" => TrackSubject::Check(CheckId(report.reference(
-            &place,
-            name,
-            "checks",
-            file.checks.iter().map(|(n, _)| n),
-        ))),
+        "check" => TrackSubject::Check {
+            check: CheckId(report.reference(&place, name, "checks", file.checks.iter().map(|(n, _)| n))),
+            port: probed_port(track, file, path, report),
+        },
         "interface" => {
             report.interface(&place, name);
             TrackSubject::Interface(name.to_string())

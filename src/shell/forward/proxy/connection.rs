@@ -97,7 +97,7 @@ pub fn serve(places: Places, mut client: TcpStream, mut record: Record) -> impl 
         let mut relay = Relay::default();
         let mut acknowledged = false;
         let cause = poll_fn(|cx| {
-            if let Poll::Ready(cause) = held.poll_pulled(cx) {
+            if let Poll::Ready(cause) = held.poll_pulled(&client, cx) {
                 return Poll::Ready(cause);
             }
             if held.came_of_age() {

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use super::acceptor::Acceptor;
 use super::crew::{Crew, Member};
 use super::limits::Budget;
+use super::loss::Loss;
 use super::{Listener, leash, moment};
 
 /// Where the process is in its life.
@@ -75,7 +76,12 @@ impl Core {
     }
 
     /// Start the thread of the core that is `crew`'s own.
-    pub fn start(self, crew: Crew, phase: watch::Receiver<Phase>) -> io::Result<JoinHandle<()>> {
+    pub fn start(
+        self,
+        crew: Crew,
+        phase: watch::Receiver<Phase>,
+        losses: watch::Receiver<Loss>,
+    ) -> io::Result<JoinHandle<()>> {
         let Self {
             runtime,
             whole,
@@ -83,7 +89,11 @@ impl Core {
         } = self;
         std::thread::Builder::new()
             .name(format!("core-{}", crew.own()))
-            .spawn(move || runtime.get().block_on(run(sockets, whole, Arc::new(crew), phase)))
+            .spawn(move || {
+                runtime
+                    .get()
+                    .block_on(run(sockets, whole, Arc::new(crew), phase, losses))
+            })
     }
 }
 
@@ -92,9 +102,11 @@ async fn run(
     whole: Arc<Budget>,
     crew: Arc<Crew>,
     mut phase: watch::Receiver<Phase>,
+    losses: watch::Receiver<Loss>,
 ) {
     let mut tasks = JoinSet::new();
     tasks.spawn(moment::tick());
+    tasks.spawn(losing(losses));
     for (listener, socket) in sockets {
         match tokio::net::TcpListener::from_std(socket) {
             Ok(socket) => {
@@ -114,6 +126,15 @@ async fn run(
     leash::pull_all();
     while !leash::is_empty() {
         tokio::task::yield_now().await;
+    }
+}
+
+/// Reset connections whenever addresses are about to leave.
+async fn losing(mut losses: watch::Receiver<Loss>) {
+    while losses.changed().await.is_ok() {
+        let loss = losses.borrow_and_update().clone();
+        leash::pull_lost(loss.addresses()).await;
+        loss.done();
     }
 }
 

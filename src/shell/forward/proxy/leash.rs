@@ -3,9 +3,12 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::mem;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+
+use tokio::net::TcpStream;
 
 use super::moment;
 use super::pool::Pool;
@@ -23,6 +26,8 @@ struct Open {
     leashes: HashMap<u64, Arc<Leash>>,
     /// Entered since the last moment ended.
     young: Vec<u64>,
+    /// Addresses that are leaving this machine.
+    lost: Vec<IpAddr>,
 }
 
 /// One end is held by the connection's task, the other by its core.
@@ -43,6 +48,8 @@ pub struct Held {
 const NOT_PULLED: u8 = 0;
 const ENDPOINT_DOWN: u8 = 1;
 const DRAINED: u8 = 2;
+/// Perhaps: only the task knows the address that its client connected to.
+const ADDRESS_LOST: u8 = 3;
 
 impl Held {
     /// Enter a connection of the calling task's core.
@@ -68,12 +75,14 @@ impl Held {
         Self { number, leash }
     }
 
-    /// Ready once the core wants the connection to end, with the reason.
-    pub fn poll_pulled(&self, cx: &mut Context<'_>) -> Poll<Cause> {
+    /// Ready once the core wants the connection of `client` to end, with the reason.
+    pub fn poll_pulled(&self, client: &TcpStream, cx: &mut Context<'_>) -> Poll<Cause> {
         let mut waker = self.leash.waker.lock().unwrap_or_else(PoisonError::into_inner);
         match self.leash.pulled.load(Ordering::Acquire) {
             ENDPOINT_DOWN => return Poll::Ready(Cause::EndpointDown),
             DRAINED => return Poll::Ready(Cause::Drained),
+            ADDRESS_LOST if is_lost(client) => return Poll::Ready(Cause::AddressLost),
+            ADDRESS_LOST => self.leash.pulled.store(NOT_PULLED, Ordering::Release),
             _ => {}
         }
         if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
@@ -128,6 +137,28 @@ pub fn pull_down(pool: &Arc<Pool>) {
             leash.pull(ENDPOINT_DOWN);
         }
     });
+}
+
+/// End this core's connections to addresses that are leaving this machine.
+/// Returns when it is done: until then the addresses must stay, for a reset
+/// cannot be sent from one that has gone.
+pub async fn pull_lost(addresses: &[IpAddr]) {
+    OPEN.with_borrow_mut(|open| open.lost = addresses.to_vec());
+    each(|leash| {
+        if leash.pulled.load(Ordering::Relaxed) == NOT_PULLED {
+            leash.pull(ADDRESS_LOST);
+        }
+    });
+    let undecided = |leash: &Leash| leash.pulled.load(Ordering::Relaxed) == ADDRESS_LOST;
+    while OPEN.with_borrow(|open| open.leashes.values().any(|leash| undecided(leash))) {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Whether the address that the client connected to is leaving.
+fn is_lost(client: &TcpStream) -> bool {
+    let address = client.local_addr().map(|address| address.ip().to_canonical());
+    OPEN.with_borrow(|open| address.is_ok_and(|address| open.lost.contains(&address)))
 }
 
 /// End all of this core's connections.

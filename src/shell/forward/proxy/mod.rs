@@ -18,6 +18,7 @@ mod core;
 mod crew;
 mod leash;
 mod limits;
+mod loss;
 mod moment;
 mod pipe;
 mod pool;
@@ -33,6 +34,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use limits::{Budget, raise_open_files};
+pub use loss::Losses;
 pub use pool::{Endpoint, Pool, PoolSettings, View};
 
 use crate::pure::addr::ListenAddr;
@@ -60,6 +62,7 @@ pub struct Listener {
 /// The running cores.
 pub struct Proxy {
     phase: watch::Sender<Phase>,
+    losses: Losses,
     cores: Vec<std::thread::JoinHandle<()>>,
     listeners: Vec<Arc<Listener>>,
     bound: Vec<(String, SocketAddr)>,
@@ -96,14 +99,18 @@ impl Proxy {
             }
         }
         let (phase, watched) = watch::channel(Phase::Waiting);
+        let losses = Losses::new();
         let members: Arc<[_]> = cores.iter().map(Core::member).collect();
         let cores = cores
             .into_iter()
             .enumerate()
-            .map(|(index, core)| core.start(Crew::new(members.clone(), index), watched.clone()))
+            .map(|(index, core)| {
+                core.start(Crew::new(members.clone(), index), watched.clone(), losses.watch())
+            })
             .collect::<io::Result<_>>()?;
         Ok(Self {
             phase,
+            losses,
             cores,
             listeners: listeners.into_iter().map(|(listener, _)| listener).collect(),
             bound,
@@ -113,6 +120,11 @@ impl Proxy {
     /// The addresses that are bound, with their listeners' names.
     pub fn bound(&self) -> &[(String, SocketAddr)] {
         &self.bound
+    }
+
+    /// To tell the cores of addresses that leave this machine.
+    pub fn losses(&self) -> Losses {
+        self.losses.clone()
     }
 
     /// The listeners.

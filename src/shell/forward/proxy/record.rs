@@ -24,6 +24,8 @@ pub enum Cause {
     IdleTimeout,
     /// Reset by us because its endpoint went down.
     EndpointDown,
+    /// Reset by us because the address that the client connected to has left this machine.
+    AddressLost,
     /// Reset by us at the end of the time for draining.
     Drained,
     /// Every attempt to connect to an endpoint failed.
@@ -45,6 +47,7 @@ impl Cause {
             Self::EndpointLost => "endpoint-lost",
             Self::IdleTimeout => "idle-timeout",
             Self::EndpointDown => "endpoint-down",
+            Self::AddressLost => "address-lost",
             Self::Drained => "drained",
             Self::ConnectFailed => "connect-failed",
             Self::NoneReady => "none-ready",

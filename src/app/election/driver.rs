@@ -1,0 +1,193 @@
+//! The loop of the virtual routers' thread.
+//!
+//! ```text
+//!  empty the sockets ─► timers that are due ─► wait for whatever comes first
+//!        ▲                                            │
+//!        └────────────────────────────────────────────┘
+//! ```
+//!
+//! Sockets come before timers: whoever was away hears what was said before it
+//! believes that nobody spoke.
+
+use std::time::Instant;
+
+use futures_util::future::select_all;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep_until;
+
+use super::station::{Event, Station};
+use super::{Command, OnLoss};
+use crate::pure::config::{Config, Node};
+use crate::pure::vrrp::Input;
+use crate::shell::netlink::{Change, Monitor, Netlink};
+
+/// Messages that one socket may have read in a row before others are looked at.
+const TURN: usize = 64;
+
+/// All virtual routers of this node.
+pub struct Driver {
+    netlink: Netlink,
+    monitor: Monitor,
+    stations: Vec<Station>,
+    on_loss: OnLoss,
+    /// Who waits for a hand-over to be done.
+    yielding: Vec<oneshot::Sender<()>>,
+    ending: bool,
+}
+
+impl Driver {
+    /// Sweep, and open the sockets of all interfaces that are there.
+    pub async fn new(config: &Config, node: &Node, on_loss: OnLoss) -> Result<Self, String> {
+        let cannot = |error: std::io::Error| format!("virtual routers: {error}");
+        // First the monitor: what changes while we look is told afterwards.
+        let monitor = Monitor::subscribe().map_err(cannot)?;
+        let netlink = Netlink::connect().map_err(cannot)?;
+        sweep(&netlink).await.map_err(cannot)?;
+        let stations = config.virtual_routers.iter();
+        let mut driver = Self {
+            netlink,
+            monitor,
+            stations: stations
+                .map(|settings| Station::new(config, node, settings))
+                .collect::<Result<_, _>>()?,
+            on_loss,
+            yielding: Vec::new(),
+            ending: false,
+        };
+        for station in &mut driver.stations {
+            station.look(&driver.netlink, &driver.on_loss).await?;
+        }
+        Ok(driver)
+    }
+
+    /// Drive them until a shutdown is over.
+    pub async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        loop {
+            self.hear_what_waits().await;
+            self.do_what_is_due().await;
+            if !self.stations.iter().any(Station::hands_over) {
+                for waiting in self.yielding.drain(..) {
+                    // Whoever asked may have gone.
+                    let _ = waiting.send(());
+                }
+            }
+            if self.ending && self.stations.iter().all(Station::stopped) {
+                return;
+            }
+            match self.wait(&mut commands).await {
+                Woken::Due => {}
+                Woken::Event(index, event) => {
+                    self.stations[index]
+                        .happened(&self.netlink, &self.on_loss, event)
+                        .await;
+                }
+                Woken::Changed(change) => self.changed(change).await,
+                Woken::Command(command) => self.obey(command).await,
+            }
+        }
+    }
+
+    async fn hear_what_waits(&mut self) {
+        for station in &mut self.stations {
+            for _ in 0..TURN {
+                let Some(heard) = station.waiting() else { break };
+                station
+                    .happened(&self.netlink, &self.on_loss, Event::Heard(heard))
+                    .await;
+            }
+        }
+    }
+
+    async fn do_what_is_due(&mut self) {
+        for station in &mut self.stations {
+            station.due(&self.netlink, &self.on_loss).await;
+        }
+    }
+
+    async fn wait(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> Woken {
+        let next = self.stations.iter().filter_map(Station::deadline).min();
+        let events = self.stations.iter().map(|station| Box::pin(station.event()));
+        tokio::select! {
+            biased;
+            (event, index, _) = select_all(events) => Woken::Event(index, event),
+            () = until(next) => Woken::Due,
+            change = self.monitor.next() => Woken::Changed(change.unwrap_or(Change::Overrun)),
+            command = commands.recv() => Woken::Command(command.unwrap_or(Command::Shutdown)),
+        }
+    }
+
+    async fn changed(&mut self, change: Change) {
+        for station in &mut self.stations {
+            let concerned = match &change {
+                Change::AddressGone { index, ip } if station.is_on(*index) => {
+                    station.address_gone(&self.netlink, &self.on_loss, *ip).await;
+                    true
+                }
+                Change::LinkGone { index }
+                | Change::AddressAdded { index, .. }
+                | Change::AddressGone { index, .. } => station.is_on(*index),
+                Change::LinkChanged(state) => station.is_on(state.index),
+                Change::Overrun => true,
+            };
+            if concerned && let Err(why) = station.look(&self.netlink, &self.on_loss).await {
+                tracing::error!("{why}");
+            }
+        }
+    }
+
+    async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Startup => self.tell_all(&Input::Startup).await,
+            Command::Fitness(index, fitness, lowered_by) => {
+                if let Some(station) = self.stations.get_mut(index) {
+                    station
+                        .fitness(&self.netlink, &self.on_loss, fitness, lowered_by)
+                        .await;
+                }
+            }
+            Command::Yield(time, done) => {
+                let until = Instant::now() + time;
+                self.tell_all(&Input::Yield { until }).await;
+                self.yielding.push(done);
+            }
+            Command::Status(asked) => {
+                // Whoever asked may have gone.
+                let _ = asked.send(self.stations.iter().map(Station::status).collect());
+            }
+            Command::Shutdown => {
+                self.ending = true;
+                self.tell_all(&Input::Shutdown).await;
+            }
+        }
+    }
+
+    async fn tell_all(&mut self, input: &Input) {
+        for station in &mut self.stations {
+            station.take(&self.netlink, &self.on_loss, input.clone()).await;
+        }
+    }
+}
+
+/// What ends a wait.
+enum Woken {
+    Due,
+    Event(usize, Event),
+    Changed(Change),
+    Command(Command),
+}
+
+async fn until(then: Option<Instant>) {
+    match then {
+        Some(then) => sleep_until(then.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Remove the virtual addresses of a former life, before anybody is elected.
+async fn sweep(netlink: &Netlink) -> std::io::Result<()> {
+    for (index, prefix) in netlink.marked_addresses().await? {
+        netlink.remove_address(index, prefix).await?;
+        tracing::info!(address = %prefix, "removed a virtual address that a former life left");
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! Elections: the virtual routers of this node, on a thread of their own.
+//!
+//! ```text
+//!  app ── Command ──► driver ─┬─ Station: core, sockets, lease     ◄── raw sockets, ARP/NA
+//!   ▲                         ├─ Station: …
+//!   └── losses ◄──────────────┴─ Monitor: interfaces and addresses ◄── netlink
+//!  tracking: pools, files, interfaces, checks ── Fitness ──► driver
+//! ```
+//!
+//! The thread shares nothing with the cores that carry traffic, so that no
+//! amount of it delays an advertisement.
+
+mod announcing;
+mod driver;
+mod station;
+pub mod status;
+pub mod tracking;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, oneshot};
+
+use self::driver::Driver;
+use self::status::RouterStatus;
+use crate::pure::config::{Config, Node};
+use crate::pure::vrrp::Fitness;
+
+/// Called on the election's thread when this node has lost addresses, before
+/// they are removed; it returns once their connections are reset.
+pub type OnLoss = Arc<dyn Fn(&[IpAddr]) + Send + Sync>;
+
+/// What the driver is told.
+pub enum Command {
+    /// Take part from now on.
+    Startup,
+    /// What the tracked conditions of a router come to, and the failing ones in words.
+    Fitness(usize, Fitness, Vec<String>),
+    /// Hand all virtual routers over for so long; answered once it is done.
+    Yield(Duration, oneshot::Sender<()>),
+    /// Show what is going on.
+    Status(oneshot::Sender<Vec<RouterStatus>>),
+    /// Hand over and end.
+    Shutdown,
+}
+
+/// The running elections. Dropping it without [`Election::stop`] leaves the
+/// thread to the end of the process.
+pub struct Election {
+    commands: mpsc::UnboundedSender<Command>,
+    ended: oneshot::Receiver<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Election {
+    /// Sweep what a former life left, open the sockets, and wait for
+    /// [`Election::take_part`].
+    ///
+    /// # Errors
+    /// One sentence that names what cannot be had.
+    pub fn start(config: &Config, node: &Node, on_loss: OnLoss) -> Result<Self, String> {
+        let (commands, told) = mpsc::unbounded_channel();
+        let (ready, started) = std::sync::mpsc::channel();
+        let (end, ended) = oneshot::channel();
+        let (config, node) = (config.clone(), node.clone());
+        let thread = std::thread::Builder::new()
+            .name("vrrp".into())
+            .spawn(move || {
+                let runtime = match Builder::new_current_thread().enable_all().build() {
+                    Ok(runtime) => runtime,
+                    Err(error) => {
+                        // Whoever waits for it is there.
+                        let _ = ready.send(Err(format!("cannot start a runtime: {error}")));
+                        return;
+                    }
+                };
+                runtime.block_on(async {
+                    let driver = Driver::new(&config, &node, on_loss).await;
+                    let _ = ready.send(driver.as_ref().map(|_| ()).map_err(Clone::clone));
+                    if let Ok(driver) = driver {
+                        driver.run(told).await;
+                    }
+                });
+                let _ = end.send(());
+            })
+            .map_err(|error| format!("cannot start the thread of the virtual routers: {error}"))?;
+        started
+            .recv()
+            .unwrap_or_else(|_| Err("the thread of the virtual routers has ended".into()))?;
+        Ok(Self {
+            commands,
+            ended,
+            thread,
+        })
+    }
+
+    /// Take part in the elections from now on.
+    pub fn take_part(&self) {
+        self.tell(Command::Startup);
+    }
+
+    /// Where tracked conditions and operators' wishes go.
+    pub fn commands(&self) -> mpsc::UnboundedSender<Command> {
+        self.commands.clone()
+    }
+
+    /// Hand over and end: returns when every address is somebody else's, or
+    /// nobody wants it.
+    pub async fn stop(self) {
+        self.tell(Command::Shutdown);
+        // A thread that has panicked has ended too, and said why.
+        let _ = self.ended.await;
+        let _ = self.thread.join();
+    }
+
+    fn tell(&self, command: Command) {
+        // A driver that has ended needs no telling.
+        let _ = self.commands.send(command);
+    }
+}

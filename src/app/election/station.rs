@@ -1,0 +1,631 @@
+//! One virtual router on its interface: carries out what its core decides.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::OnLoss;
+use super::announcing::Announcing;
+use super::status::{PeerStatus, RouterStatus, seconds};
+use crate::pure::addr::IpPrefix;
+use crate::pure::config::{self, Config, Node, VirtualRouter as Settings};
+use crate::pure::vrrp::timers::active_down_interval;
+use crate::pure::vrrp::{
+    Advertisement, Carrier, ChecksumForm, Fault, Fitness, Input, Notice, Output, Priority, Reason, Received,
+    State, VirtualRouter, Why,
+};
+use crate::shell::netlink::{Lifetime, Link, Netlink};
+use crate::shell::vrrp::{
+    AddressWitness, AdvertisementSocket, Announcer, ArpOperation, Claim, Family, LARGEST, Mode, forwards,
+    gratuitous_arp, unsolicited_advertisement,
+};
+
+/// Shortest time between two log lines about the same.
+const BETWEEN_LINES: Duration = Duration::from_secs(60);
+
+/// Most different things that are remembered as said.
+const MOST_SAID: usize = 64;
+
+/// RFC 9568 §5.1.1.2 and §5.1.2.2.
+const GROUP_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18));
+const GROUP_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12));
+
+/// A virtual router and what it stands on.
+pub struct Station {
+    name: String,
+    interface: String,
+    prefixes: Vec<IpPrefix>,
+    /// The source by the document; otherwise the interface is asked.
+    named_source: Option<IpAddr>,
+    peers: Vec<(String, IpAddr)>,
+    lifetime: Lifetime,
+    router: VirtualRouter,
+    wire: Option<Wire>,
+    renew: Option<Instant>,
+    announcing: Announcing,
+    lowered_by: Vec<String>,
+    counters: BTreeMap<&'static str, u64>,
+    said: BTreeMap<String, Instant>,
+    since: SystemTime,
+    why: String,
+}
+
+/// The sockets on an interface, for as long as it is the same one.
+struct Wire {
+    index: u32,
+    mac: Option<[u8; 6]>,
+    /// Virtual addresses that somebody else has put there for good.
+    foreign: Vec<IpAddr>,
+    socket: AdvertisementSocket,
+    announcer: Announcer,
+    witness: AddressWitness,
+}
+
+/// What woke a station.
+pub enum Event {
+    /// An advertisement, or what was taken for one.
+    Heard(Heard),
+    /// Somebody says to have one of the addresses.
+    Claimed(Claim),
+    /// A socket is of no use any more.
+    Broken,
+}
+
+/// A message, read or not.
+pub enum Heard {
+    /// It is one.
+    Message(Received),
+    /// It is none, from there.
+    Malformed(IpAddr, String),
+}
+
+impl Station {
+    /// A router that waits for its start.
+    ///
+    /// # Errors
+    /// For parameters that cannot be.
+    pub fn new(config: &Config, node: &Node, settings: &Settings) -> Result<Self, String> {
+        let named_source = settings.sends_from(node);
+        let ipv4 = settings.addresses.first().is_some_and(|first| first.ip.is_ipv4());
+        let unknown = if ipv4 {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+        } else {
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+        };
+        let source = named_source.unwrap_or(unknown);
+        let parameters = config::parameters(config, settings, node, source)?;
+        let longest = active_down_interval(parameters.version, Priority::LAST, parameters.interval);
+        let others = config.nodes.iter().filter(|other| other.name != node.name);
+        Ok(Self {
+            name: settings.name.clone(),
+            interface: settings.interface.clone().unwrap_or(node.interface.clone()),
+            prefixes: settings.addresses.clone(),
+            named_source,
+            peers: others
+                .filter_map(|other| Some((other.name.clone(), settings.sends_from(other)?)))
+                .collect(),
+            // Whoever took over in the meantime has announced itself by then.
+            lifetime: Lifetime::at_least(longest + Duration::from_secs(1)),
+            router: VirtualRouter::new(parameters),
+            wire: None,
+            renew: None,
+            announcing: Announcing::default(),
+            lowered_by: Vec::new(),
+            counters: BTreeMap::new(),
+            said: BTreeMap::new(),
+            since: SystemTime::now(),
+            why: "not started".into(),
+        })
+    }
+
+    /// Look at the interface, open the sockets that are missing, and tell the
+    /// core what is new.
+    ///
+    /// # Errors
+    /// When the kernel refuses a socket.
+    pub async fn look(&mut self, netlink: &Netlink, on_loss: &OnLoss) -> Result<(), String> {
+        let link = netlink
+            .link(&self.interface)
+            .await
+            .map_err(|error| error.to_string())?;
+        let input = match self.stand_on(link.as_ref()) {
+            Ok(()) => Input::InterfaceUp,
+            Err(Unusable::Fault(fault)) => Input::InterfaceDown(fault),
+            Err(Unusable::Refused(why)) => {
+                self.take(netlink, on_loss, Input::InterfaceDown(Fault::NoInterface))
+                    .await;
+                return Err(why);
+            }
+        };
+        self.take(netlink, on_loss, input).await;
+        Ok(())
+    }
+
+    fn stand_on(&mut self, link: Option<&Link>) -> Result<(), Unusable> {
+        let Some(link) = link else {
+            self.wire = None;
+            return Err(Unusable::Fault(Fault::NoInterface));
+        };
+        let state = &link.state;
+        if self.wire.as_ref().is_none_or(|wire| wire.index != state.index) {
+            let wire = self.open(link).map_err(|error| {
+                let rights = match error.kind() {
+                    io::ErrorKind::PermissionDenied => {
+                        "; virtual routers want the capabilities NET_ADMIN and NET_RAW"
+                    }
+                    _ => "",
+                };
+                Unusable::Refused(format!(
+                    "virtual router {}: cannot open its sockets on {}: {error}{rights}",
+                    self.name, self.interface
+                ))
+            })?;
+            self.wire = Some(wire);
+        }
+        if let Some(wire) = &mut self.wire {
+            wire.mac = state.mac;
+            // While we hold them they look foreign on a kernel that forgets the mark.
+            if self.router.state() != State::Active {
+                wire.foreign = foreign(link, &self.prefixes);
+            }
+        }
+        if !state.up {
+            return Err(Unusable::Fault(Fault::Down));
+        }
+        if !state.carrier {
+            return Err(Unusable::Fault(Fault::NoCarrier));
+        }
+        let source = self.source(link).ok_or(Unusable::Fault(Fault::NoSource))?;
+        if source != self.router.parameters().source {
+            self.router.handle(Instant::now(), Input::SourceChanged(source));
+        }
+        Ok(())
+    }
+
+    fn open(&self, link: &Link) -> io::Result<Wire> {
+        let parameters = self.router.parameters();
+        let index = link.state.index;
+        let family = if parameters.source.is_ipv4() {
+            Family::V4
+        } else {
+            Family::V6
+        };
+        let mode = if parameters.unicast {
+            Mode::Unicast
+        } else {
+            Mode::Multicast
+        };
+        Ok(Wire {
+            index,
+            mac: link.state.mac,
+            foreign: Vec::new(),
+            socket: AdvertisementSocket::open(&self.interface, index, family, mode)?,
+            announcer: Announcer::open(index)?,
+            witness: AddressWitness::open(&self.interface, index, &parameters.addresses)?,
+        })
+    }
+
+    /// The address to send from: the document's, if the interface has it.
+    fn source(&self, link: &Link) -> Option<IpAddr> {
+        let has = |ip: &IpAddr| link.addresses.iter().any(|address| address.prefix.ip == *ip);
+        match self.named_source {
+            Some(named) => Some(named).filter(has),
+            None if self.router.parameters().source.is_ipv4() => link.primary.map(IpAddr::V4),
+            None => link.link_local.map(IpAddr::V6),
+        }
+    }
+
+    /// Wait for something on the wire; never ends without one. Safe to cancel.
+    pub async fn event(&self) -> Event {
+        let Some(wire) = &self.wire else {
+            return std::future::pending().await;
+        };
+        let mut buffer = [0; LARGEST];
+        tokio::select! {
+            biased;
+            received = wire.socket.receive(&mut buffer) => match received {
+                Ok(packet) => Event::Heard(read(packet)),
+                Err(_) => Event::Broken,
+            },
+            claim = wire.witness.next() => claim.map_or(Event::Broken, Event::Claimed),
+        }
+    }
+
+    /// What waits on the socket, until nothing is left.
+    pub fn waiting(&self) -> Option<Heard> {
+        let mut buffer = [0; LARGEST];
+        let received = self.wire.as_ref()?.socket.try_receive(&mut buffer);
+        received.ok().flatten().map(read)
+    }
+
+    /// Take what happened on the wire.
+    pub async fn happened(&mut self, netlink: &Netlink, on_loss: &OnLoss, event: Event) {
+        match event {
+            Event::Heard(Heard::Message(received)) => {
+                *self.counters.entry("received").or_default() += 1;
+                self.take(netlink, on_loss, Input::Advertisement(received)).await;
+            }
+            Event::Heard(Heard::Malformed(source, why)) => {
+                self.count("malformed");
+                if self.is_news(format!("malformed {source}")) {
+                    tracing::warn!(virtual_router = self.name, %source, why, "an advertisement cannot be read");
+                }
+            }
+            Event::Claimed(claim) => self.claimed(&claim),
+            // Looking at the interface opens them again.
+            Event::Broken => self.wire = None,
+        }
+    }
+
+    /// Somebody else than us, or than the Active that is meant to have it, says
+    /// to have a virtual address.
+    fn claimed(&mut self, claim: &Claim) {
+        let ours = self.wire.as_ref().and_then(|wire| wire.mac);
+        if self.router.state() != State::Active || self.router.hands_over() || ours == Some(claim.mac) {
+            return;
+        }
+        self.count("address-claimed-by-another");
+        if self.is_news(format!("claim {} {:?}", claim.ip, claim.mac)) {
+            let mac = claim.mac.map(|byte| format!("{byte:02x}")).join(":");
+            tracing::error!(
+                virtual_router = self.name,
+                address = %claim.ip,
+                mac,
+                "somebody else on the link says to have a virtual address that is ours"
+            );
+        }
+        self.announcing.begin(Instant::now());
+    }
+
+    /// Hand an input to the core and carry out what it wants, in order.
+    pub async fn take(&mut self, netlink: &Netlink, on_loss: &OnLoss, input: Input) {
+        let mut outputs = self.router.handle(Instant::now(), input);
+        while !outputs.is_empty() {
+            let mut refused = false;
+            for output in outputs {
+                refused |= !self.carry_out(netlink, on_loss, output).await;
+            }
+            outputs = if refused {
+                self.router.handle(Instant::now(), Input::AddressRefused)
+            } else {
+                Vec::new()
+            };
+        }
+    }
+
+    /// False when the kernel did not take an address.
+    async fn carry_out(&mut self, netlink: &Netlink, on_loss: &OnLoss, output: Output) -> bool {
+        match output {
+            Output::Send(advertisement, form) => self.send(&advertisement, form),
+            Output::AddAddresses => return self.add_addresses(netlink).await,
+            Output::RemoveAddresses => self.remove_addresses(netlink, on_loss).await,
+            Output::Announce => self.announcing.begin(Instant::now()),
+            Output::Changed { from, to, why } => self.changed(from, to, why),
+            Output::Ignored(source, reason) => self.ignored(source, reason),
+            Output::Noticed(notice) => self.noticed(notice),
+        }
+        true
+    }
+
+    fn send(&mut self, advertisement: &Advertisement, form: ChecksumForm) {
+        let Some(wire) = &self.wire else { return };
+        let parameters = self.router.parameters();
+        let source = parameters.source;
+        let destinations = if parameters.unicast {
+            self.peers.iter().map(|(_, address)| *address).collect()
+        } else if source.is_ipv4() {
+            vec![GROUP_V4]
+        } else {
+            vec![GROUP_V6]
+        };
+        let mut failure = None;
+        for destination in destinations {
+            let carrier = Carrier { source, destination };
+            let message = advertisement.encode(carrier, form);
+            if let Err(error) = wire.socket.send(source, destination, &message) {
+                failure = Some((destination, error));
+            }
+        }
+        self.count("sent");
+        if let Some((destination, error)) = failure {
+            self.count("send-failed");
+            if self.is_news(format!("send {destination}")) {
+                tracing::warn!(virtual_router = self.name, %destination, %error, "cannot send an advertisement");
+            }
+        }
+    }
+
+    async fn add_addresses(&mut self, netlink: &Netlink) -> bool {
+        let Some(wire) = &self.wire else { return false };
+        self.renew = Some(Instant::now() + self.lifetime.duration() / 3);
+        for prefix in &self.prefixes {
+            if wire.foreign.contains(&prefix.ip) {
+                continue;
+            }
+            if let Err(error) = netlink.add_address(wire.index, *prefix, self.lifetime).await {
+                tracing::error!(virtual_router = self.name, %error, "a virtual address cannot be had");
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn remove_addresses(&mut self, netlink: &Netlink, on_loss: &OnLoss) {
+        self.renew = None;
+        self.announcing.end();
+        let lost: Vec<IpAddr> = self.prefixes.iter().map(|prefix| prefix.ip).collect();
+        // A reset can only be sent from an address that is still here.
+        on_loss(&lost);
+        let Some(wire) = &self.wire else { return };
+        for prefix in &self.prefixes {
+            if wire.foreign.contains(&prefix.ip) {
+                continue;
+            }
+            if let Err(error) = netlink.remove_address(wire.index, *prefix).await {
+                tracing::error!(virtual_router = self.name, %error, "a virtual address stays for a moment");
+            }
+        }
+    }
+
+    fn changed(&mut self, from: State, to: State, why: Why) {
+        self.since = SystemTime::now();
+        self.why = why.to_string();
+        self.count(match to {
+            State::Active => "became-active",
+            State::Backup => "became-backup",
+            State::Fault(_) => "faults",
+            State::Initialize => "stops",
+        });
+        let (router, from, to) = (&self.name, from.word(), to.word());
+        let (why, priority) = (&self.why, self.router.priority().get());
+        tracing::info!(virtual_router = router, from, priority, why, "{to}");
+    }
+
+    fn ignored(&mut self, source: IpAddr, reason: Reason) {
+        self.count(reason.word());
+        let says = match reason {
+            // Ordinary: other clusters on the link, and life before the start.
+            Reason::Vrid | Reason::NotTakingPart | Reason::Family | Reason::NotTheActive => return,
+            Reason::OwnAddress => "sends from this node's address".to_string(),
+            Reason::HopLimit(limit) => format!("comes from beyond the link, or forged: TTL {limit}"),
+            Reason::Version(version) => format!(
+                "speaks version {version}, this node speaks {}",
+                self.router.parameters().version.get()
+            ),
+            Reason::Authentication => "has another password, or none where there is one".into(),
+            Reason::Interval => "has another advertisement interval, which version 2 does not allow".into(),
+            Reason::Mode if self.router.parameters().unicast => "sends multicast, agreed is unicast".into(),
+            Reason::Mode => "sends unicast, agreed is multicast".into(),
+            Reason::NotAPeer => "is no node of the document".into(),
+        };
+        if self.is_news(format!("{} {source}", reason.word())) {
+            tracing::warn!(virtual_router = self.name, %source, "a router is not heard: it {says}");
+        }
+    }
+
+    fn noticed(&mut self, notice: Notice) {
+        let (word, key, says) = match notice {
+            Notice::IntervalDiffers(who) => (
+                "interval-differs",
+                who.to_string(),
+                format!("{who} has another advertisement interval; it is adopted"),
+            ),
+            Notice::AddressesDiffer(who) => (
+                "addresses-differ",
+                who.to_string(),
+                format!("{who} has other virtual addresses: the documents differ"),
+            ),
+            Notice::TwoActive(who) => (
+                "two-active",
+                who.to_string(),
+                format!("{who} is active too, with a lower priority: it does not hear this node"),
+            ),
+            Notice::TwoOwners(who) => (
+                "two-owners",
+                who.to_string(),
+                format!("{who} has priority 255 too: an address has one owner"),
+            ),
+            Notice::PutBack(address) => {
+                self.count("put-back");
+                tracing::warn!(
+                    virtual_router = self.name,
+                    %address,
+                    "somebody removed a virtual address; it is put back"
+                );
+                return;
+            }
+            Notice::NobodyElse => {
+                tracing::warn!(virtual_router = self.name, "there is nobody to hand over to");
+                return;
+            }
+            Notice::NobodyTookOver => {
+                tracing::warn!(virtual_router = self.name, "nobody took over; the addresses stay");
+                return;
+            }
+        };
+        self.count(word);
+        if self.is_news(format!("{word} {key}")) {
+            tracing::warn!(virtual_router = self.name, "{says}");
+        }
+    }
+
+    /// When something is to be done here by itself.
+    pub fn deadline(&self) -> Option<Instant> {
+        [self.router.deadline(), self.renew, self.announcing.due()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Do what is due.
+    pub async fn due(&mut self, netlink: &Netlink, on_loss: &OnLoss) {
+        let now = Instant::now();
+        if self.router.deadline().is_some_and(|deadline| deadline <= now) {
+            self.take(netlink, on_loss, Input::TimerDue).await;
+        }
+        if self.renew.is_some_and(|renew| renew <= now)
+            && self.router.state() == State::Active
+            && !self.add_addresses(netlink).await
+        {
+            self.take(netlink, on_loss, Input::AddressRefused).await;
+        }
+        if self.announcing.take_due(now) {
+            self.announce();
+        }
+    }
+
+    fn announce(&mut self) {
+        let Some(wire) = &self.wire else { return };
+        // Without Ethernet nobody has to learn anything.
+        let Some(mac) = wire.mac else { return };
+        let router = forwards(&self.interface);
+        let mut failed = false;
+        for prefix in &self.prefixes {
+            let frame = match prefix.ip {
+                IpAddr::V4(ip) => gratuitous_arp(mac, ip, ArpOperation::Request),
+                IpAddr::V6(ip) => unsolicited_advertisement(mac, ip, router),
+            };
+            failed |= wire.announcer.send(&frame).is_err();
+        }
+        self.count(if failed { "announce-failed" } else { "announced" });
+    }
+
+    /// What tracked conditions come to.
+    pub async fn fitness(
+        &mut self,
+        netlink: &Netlink,
+        on_loss: &OnLoss,
+        fitness: Fitness,
+        lowered_by: Vec<String>,
+    ) {
+        if lowered_by != self.lowered_by {
+            let priority_before = self.router.priority().get();
+            self.lowered_by = lowered_by;
+            self.take(netlink, on_loss, Input::FitnessChanged(fitness)).await;
+            tracing::info!(
+                virtual_router = self.name,
+                from = priority_before,
+                to = self.router.priority().get(),
+                why = if self.lowered_by.is_empty() {
+                    "all is well".into()
+                } else {
+                    self.lowered_by.join(", ")
+                },
+                "priority"
+            );
+        }
+    }
+
+    /// The interface that it is on has this index, or none.
+    pub fn is_on(&self, index: u32) -> bool {
+        self.wire.as_ref().is_none_or(|wire| wire.index == index)
+    }
+
+    /// An address was removed from its interface.
+    pub async fn address_gone(&mut self, netlink: &Netlink, on_loss: &OnLoss, ip: IpAddr) {
+        // We may have removed it ourselves, and added it again since.
+        let link = netlink.link(&self.interface).await.ok().flatten();
+        let is_there = |link: Link| link.addresses.iter().any(|address| address.prefix.ip == ip);
+        if !link.is_some_and(is_there) {
+            self.take(netlink, on_loss, Input::AddressGone(ip)).await;
+        }
+    }
+
+    /// Nothing is left to be done after a shutdown.
+    pub fn stopped(&self) -> bool {
+        self.router.stopped()
+    }
+
+    /// It waits for its successor.
+    pub fn hands_over(&self) -> bool {
+        self.router.hands_over()
+    }
+
+    /// What operators are shown.
+    pub fn status(&self) -> RouterStatus {
+        let parameters = self.router.parameters();
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let peer = |heard: crate::pure::vrrp::Heard| PeerStatus {
+            address: heard.source,
+            node: self
+                .peers
+                .iter()
+                .find(|(_, address)| *address == heard.source)
+                .map(|(name, _)| name.clone()),
+            priority: heard.priority.map_or(0, Priority::get),
+            heard: seconds(wall - now.duration_since(heard.at)),
+        };
+        RouterStatus {
+            name: self.name.clone(),
+            vrid: parameters.vrid.get(),
+            version: parameters.version.get(),
+            interface: self.interface.clone(),
+            addresses: self.prefixes.iter().map(ToString::to_string).collect(),
+            state: self.router.state().word().into(),
+            since: seconds(self.since),
+            why: self.why.clone(),
+            handing_over: self.router.hands_over(),
+            priority: self.router.priority().get(),
+            configured_priority: parameters.priority.get(),
+            lowered_by: self.lowered_by.clone(),
+            yields_until: self
+                .router
+                .yields_until()
+                .map(|until| seconds(wall + until.saturating_duration_since(now))),
+            peers: self.router.heard().map(peer).collect(),
+            counters: self
+                .counters
+                .iter()
+                .map(|(word, count)| ((*word).to_string(), *count))
+                .collect(),
+        }
+    }
+
+    fn count(&mut self, word: &'static str) {
+        *self.counters.entry(word).or_default() += 1;
+    }
+
+    /// Whether nothing was said of this for a while; forgers must not fill the log.
+    fn is_news(&mut self, what: String) -> bool {
+        let now = Instant::now();
+        self.said.retain(|_, at| now.duration_since(*at) < BETWEEN_LINES);
+        if self.said.contains_key(&what) || self.said.len() >= MOST_SAID {
+            return false;
+        }
+        self.said.insert(what, now);
+        true
+    }
+}
+
+/// Why an interface cannot be stood on.
+enum Unusable {
+    Fault(Fault),
+    Refused(String),
+}
+
+fn foreign(link: &Link, prefixes: &[IpPrefix]) -> Vec<IpAddr> {
+    let theirs = |prefix: &&IpPrefix| {
+        link.addresses
+            .iter()
+            .any(|address| address.prefix.ip == prefix.ip && !address.ours)
+    };
+    prefixes.iter().filter(theirs).map(|prefix| prefix.ip).collect()
+}
+
+fn read(packet: crate::shell::vrrp::Received<'_>) -> Heard {
+    let carrier = Carrier {
+        source: packet.source,
+        destination: packet.destination,
+    };
+    match Advertisement::decode(packet.message, carrier) {
+        Ok(decoded) => Heard::Message(Received {
+            source: packet.source,
+            hop_limit: packet.ttl.unwrap_or(0),
+            unicast: !packet.destination.is_multicast(),
+            advertisement: decoded.advertisement,
+            form: decoded.form,
+        }),
+        Err(malformed) => Heard::Malformed(packet.source, malformed.to_string()),
+    }
+}
