@@ -12,20 +12,24 @@
 
 pub mod election;
 mod probing;
+pub mod status;
 mod supervised;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::pure::config::{Config, Node, PoolId};
+use crate::shell::admin::{Answer, Question};
 use crate::shell::forward::proxy::{Bound, Budget, Listener, Proxy, raise_open_files};
 
-use self::election::Election;
+use self::election::{Command, Election};
 pub use self::probing::{Loaded, Probing};
+use self::status::Sources;
 use self::supervised::Supervised;
 
 /// How often a full table is spoken of.
@@ -48,6 +52,7 @@ pub struct App {
     pools: Vec<Arc<Supervised>>,
     tasks: JoinSet<()>,
     settled_by: Instant,
+    sources: Sources,
 }
 
 impl App {
@@ -102,12 +107,20 @@ impl App {
             .map(|check| check.timeout)
             .max()
             .unwrap_or_default();
+        let sources = Sources {
+            node: node.map(|node| node.name.clone()),
+            started: SystemTime::now(),
+            listeners: listeners_with_bounds(&proxy),
+            pools: pools.clone(),
+            election: election.as_ref().map(Election::commands),
+        };
         Ok(Self {
             proxy,
             election,
             pools,
             tasks,
             settled_by: Instant::now() + longest + SETTLING_MARGIN,
+            sources,
         })
     }
 
@@ -138,9 +151,13 @@ impl App {
         tracing::info!("ready");
     }
 
-    /// The virtual routers of this node, if it has any.
-    pub fn election(&self) -> Option<&Election> {
-        self.election.as_ref()
+    /// Answers what is asked over the admin socket.
+    pub fn answer(&self) -> Answer {
+        let sources = self.sources.clone();
+        Arc::new(move |question| {
+            let sources = sources.clone();
+            Box::pin(async move { answer(&sources, question).await })
+        })
     }
 
     /// Let another node have the virtual addresses. Connections to them are
@@ -173,6 +190,34 @@ impl App {
         self.proxy.stop();
         tracing::info!(reset = connections, "stopped");
     }
+}
+
+async fn answer(sources: &Sources, question: Question) -> Result<String, String> {
+    let wish = match question {
+        Question::Status => None,
+        Question::Yield(time) => Some(time),
+        Question::TakeBack => Some(Duration::ZERO),
+    };
+    if let Some(time) = wish {
+        let election = sources.election.as_ref();
+        let election = election.ok_or("this daemon has no virtual routers")?;
+        let (done, told) = oneshot::channel();
+        // A driver that has ended drops what would tell us.
+        let _ = election.send(Command::Yield(time, done));
+        told.await.map_err(|_| "the virtual routers have ended")?;
+    }
+    serde_json::to_string(&sources.status().await).map_err(|error| error.to_string())
+}
+
+fn listeners_with_bounds(proxy: &Proxy) -> Vec<(Arc<Listener>, Vec<String>)> {
+    let bounds = |name: &str| {
+        let of_it = proxy.bound().iter().filter(|(listener, _)| listener == name);
+        of_it.map(|(_, address)| address.to_string()).collect()
+    };
+    let listeners = proxy.listeners().iter();
+    listeners
+        .map(|listener| (listener.clone(), bounds(&listener.name)))
+        .collect()
 }
 
 fn threads(config: &Config) -> usize {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{check, lab, plugin, probe, run, schema};
+use crate::commands::{check, lab, plugin, probe, run, schema, status, yield_addresses};
 
 /// L4 load balancer with health checks as WebAssembly plugins.
 #[derive(Parser)]
@@ -24,6 +24,8 @@ enum Command {
     Probe(probe::Args),
     Plugin(plugin::Args),
     Schema(schema::Args),
+    Status(status::Args),
+    Yield(yield_addresses::Args),
 }
 
 /// Read the command line and do what it says.
@@ -36,5 +38,7 @@ pub fn run() -> ExitCode {
         Command::Probe(args) => probe::run(args),
         Command::Plugin(args) => plugin::run(args),
         Command::Schema(args) => schema::run(args),
+        Command::Status(args) => status::run(args),
+        Command::Yield(args) => yield_addresses::run(args),
     }
 }

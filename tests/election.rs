@@ -485,7 +485,7 @@ fn no_sequence_of_inputs_breaks_a_router() {
 
 fn any_input(random: &mut Random, now: Instant) -> Input {
     let source = address(usize::try_from(random.below(7)).unwrap());
-    match random.below(12) {
+    match random.below(13) {
         0 => Input::Startup,
         1 => Input::Shutdown,
         2 => Input::TimerDue,
@@ -501,6 +501,7 @@ fn any_input(random: &mut Random, now: Instant) -> Input {
         7 => Input::AddressGone(IpAddr::from([10, 0, 0, 250])),
         8 => Input::AddressRefused,
         9 => Input::SourceChanged(source),
+        10 => Input::YieldEnds,
         _ => Input::Advertisement(Received {
             source,
             hop_limit: if random.chance(90) { 255 } else { 64 },

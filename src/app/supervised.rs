@@ -90,6 +90,19 @@ impl Supervised {
         self.rule.ready(&standings).filter(|ready| *ready).count()
     }
 
+    /// By endpoint: the operator's wish, what is believed, and whether it takes
+    /// connections.
+    pub fn standings(&self) -> Vec<(Wish, Standing, bool)> {
+        let standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        let ready = self.rule.ready(&standings);
+        let wishes = self.rule.wishes.iter().copied();
+        wishes
+            .zip(standings.iter().copied())
+            .zip(ready)
+            .map(|((wish, standing), ready)| (wish, standing, ready))
+            .collect()
+    }
+
     /// Wait until each endpoint has been probed once.
     pub async fn settled(&self) {
         // The sender lives as long as we do.

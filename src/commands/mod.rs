@@ -1,11 +1,14 @@
 //! One file per subcommand: its flags (`Args`) and what it does (`run`).
 
+mod admin;
 pub mod check;
 pub mod lab;
 pub mod plugin;
 pub mod probe;
 pub mod run;
 pub mod schema;
+pub mod status;
+pub mod yield_addresses;
 
 use std::path::Path;
 

@@ -7,9 +7,11 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
+use super::admin::Admin;
 use super::check::warnings;
 use crate::app::App;
 use crate::pure::config::{Config, Node};
+use crate::shell::admin::AdminSocket;
 use crate::shell::document;
 use crate::shell::telemetry::{Format, Telemetry};
 
@@ -32,6 +34,8 @@ pub struct Args {
     /// the host's name. A document without nodes needs none.
     #[arg(long, env = "CATAMARAN_NODE", value_name = "NAME")]
     node: Option<String>,
+    #[command(flatten)]
+    admin: Admin,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     log_format: Format,
@@ -61,7 +65,7 @@ pub fn run(args: Args) -> ExitCode {
     };
     let served = Telemetry::start(args.log_format, args.log)
         .map_err(|error| format!("cannot start the log: {error}"))
-        .and_then(|_telemetry| serve(&config, node));
+        .and_then(|_telemetry| serve(&config, node, &args.admin));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
@@ -102,7 +106,24 @@ fn node_of(config: &Config, wanted: Option<String>) -> Result<Option<&Node>, Str
     }
 }
 
-fn serve(config: &Config, node: Option<&Node>) -> Result<(), String> {
+/// Listen for operators. That nobody can ask is no reason not to serve, unless
+/// somebody has said where to listen.
+fn administer(app: &App, admin: &Admin) -> Result<(), String> {
+    match AdminSocket::bind(&admin.path()) {
+        Ok(socket) => {
+            // Ends with the runtime.
+            tokio::spawn(socket.serve(app.answer()));
+            Ok(())
+        }
+        Err(error) if admin.is_wished() => Err(error.to_string()),
+        Err(error) => {
+            tracing::warn!(%error, "there is no admin socket");
+            Ok(())
+        }
+    }
+}
+
+fn serve(config: &Config, node: Option<&Node>, admin: &Admin) -> Result<(), String> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
@@ -112,6 +133,7 @@ fn serve(config: &Config, node: Option<&Node>) -> Result<(), String> {
         let mut terminate = signals(SignalKind::terminate())?;
         let mut interrupt = signals(SignalKind::interrupt())?;
         let mut app = App::start(config, node)?;
+        administer(&app, admin)?;
         let told = async {
             tokio::select! {
                 _ = terminate.recv() => {}

@@ -1,6 +1,7 @@
 //! Floor 1: actions. Each room does one kind of thing to the world and imports
 //! its own pure room; rooms do not import each other.
 //!
+//! - [`admin`]: operators' questions over a UNIX socket
 //! - [`document`]: reads the document from a file or from standard input
 //! - [`forward`]: carries connections
 //! - [`netlink`]: interfaces and addresses of this machine
@@ -9,6 +10,7 @@
 //! - [`vrrp`]: advertisements and announcements on the wire
 //! - [`wasm`]: runs plugins behind a fence
 
+pub mod admin;
 pub mod document;
 pub mod forward;
 pub mod netlink;

@@ -146,8 +146,14 @@ impl Driver {
                 }
             }
             Command::Yield(time, done) => {
-                let until = Instant::now() + time;
-                self.tell_all(&Input::Yield { until }).await;
+                let input = if time.is_zero() {
+                    Input::YieldEnds
+                } else {
+                    Input::Yield {
+                        until: Instant::now() + time,
+                    }
+                };
+                self.tell_all(&input).await;
                 self.yielding.push(done);
             }
             Command::Status(asked) => {

@@ -39,7 +39,8 @@ pub enum Command {
     Startup,
     /// What the tracked conditions of a router come to, and the failing ones in words.
     Fitness(usize, Fitness, Vec<String>),
-    /// Hand all virtual routers over for so long; answered once it is done.
+    /// Hand all virtual routers over for so long, or rank as before when that
+    /// is zero; answered once it is done.
     Yield(Duration, oneshot::Sender<()>),
     /// Show what is going on.
     Status(oneshot::Sender<Vec<RouterStatus>>),

@@ -24,6 +24,10 @@ use crate::shell::vrrp::{
 /// Shortest time between two log lines about the same.
 const BETWEEN_LINES: Duration = Duration::from_secs(60);
 
+/// How long after taking over the one that was Active before may still say that
+/// it has the addresses, and how long between two answers to whoever does.
+const CONTEST: Duration = Duration::from_secs(1);
+
 /// Most different things that are remembered as said.
 const MOST_SAID: usize = 64;
 
@@ -49,6 +53,8 @@ pub struct Station {
     said: BTreeMap<String, Instant>,
     since: SystemTime,
     why: String,
+    /// When it last had reason to say that the addresses are here.
+    asserted: Instant,
 }
 
 /// The sockets on an interface, for as long as it is the same one.
@@ -116,6 +122,7 @@ impl Station {
             said: BTreeMap::new(),
             since: SystemTime::now(),
             why: "not started".into(),
+            asserted: Instant::now(),
         })
     }
 
@@ -262,9 +269,14 @@ impl Station {
     /// to have a virtual address.
     fn claimed(&mut self, claim: &Claim) {
         let ours = self.wire.as_ref().and_then(|wire| wire.mac);
-        if self.router.state() != State::Active || self.router.hands_over() || ours == Some(claim.mac) {
+        if self.router.state() != State::Active
+            || self.router.hands_over()
+            || ours == Some(claim.mac)
+            || self.asserted.elapsed() < CONTEST
+        {
             return;
         }
+        self.asserted = Instant::now();
         self.count("address-claimed-by-another");
         if self.is_news(format!("claim {} {:?}", claim.ip, claim.mac)) {
             let mac = claim.mac.map(|byte| format!("{byte:02x}")).join(":");
@@ -369,6 +381,7 @@ impl Station {
     }
 
     fn changed(&mut self, from: State, to: State, why: Why) {
+        self.asserted = Instant::now();
         self.since = SystemTime::now();
         self.why = why.to_string();
         self.count(match to {

@@ -32,6 +32,8 @@ pub enum Input {
         /// When the wish ends.
         until: Instant,
     },
+    /// The wish ends now.
+    YieldEnds,
     /// Somebody removed a virtual address of ours.
     AddressGone(IpAddr),
     /// The kernel does not take a virtual address.

@@ -176,6 +176,7 @@ impl VirtualRouter {
                 Vec::new()
             }
             Input::Yield { until } => self.give_way(now, until),
+            Input::YieldEnds => self.yield_ends(now),
             Input::AddressGone(address) => self.address_gone(now, address),
             Input::AddressRefused => self.address_refused(now),
         }
@@ -308,9 +309,7 @@ impl VirtualRouter {
     fn timer_due(&mut self, now: Instant) -> Vec<Output> {
         let mut outputs = Vec::new();
         if self.yields_until.is_some_and(|until| until <= now) {
-            let before = self.priority();
-            self.yields_until = None;
-            outputs = self.priority_changed(now, before);
+            outputs = self.yield_ends(now);
         }
         let due = match &mut self.phase {
             Phase::Initialize => Vec::new(),
@@ -572,6 +571,12 @@ impl VirtualRouter {
             Phase::Active(active) if active.handing_over.is_none() => self.hand_over(now, Then::Rank),
             Phase::Initialize | Phase::Fault { .. } | Phase::Backup(_) | Phase::Active(_) => Vec::new(),
         }
+    }
+
+    fn yield_ends(&mut self, now: Instant) -> Vec<Output> {
+        let before = self.priority();
+        self.yields_until = None;
+        self.priority_changed(now, before)
     }
 
     fn address_gone(&mut self, now: Instant, address: IpAddr) -> Vec<Output> {

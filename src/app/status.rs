@@ -1,0 +1,159 @@
+//! What operators are shown of the daemon. Times are seconds since 1970.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+
+use super::election::Command;
+use super::election::status::{RouterStatus, seconds};
+use super::supervised::{Standing, Supervised};
+use crate::pure::config::Wish;
+use crate::shell::forward::proxy::Listener;
+
+/// The daemon.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Status {
+    /// Its version.
+    pub version: String,
+    /// The node of the document that it is.
+    pub node: Option<String>,
+    /// Its process.
+    pub pid: u32,
+    /// When it started.
+    pub started: f64,
+    /// In document order.
+    pub virtual_routers: Vec<RouterStatus>,
+    /// In document order.
+    pub listeners: Vec<ListenerStatus>,
+    /// In document order.
+    pub pools: Vec<PoolStatus>,
+}
+
+/// A listener.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ListenerStatus {
+    /// Its name in the document.
+    pub name: String,
+    /// The addresses it is bound to.
+    pub bound: Vec<String>,
+    /// Where its connections go.
+    pub pool: String,
+    /// Open now.
+    pub connections: u32,
+}
+
+/// A pool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PoolStatus {
+    /// Its name in the document.
+    pub name: String,
+    /// In document order.
+    pub endpoints: Vec<EndpointStatus>,
+}
+
+/// An endpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EndpointStatus {
+    /// Its name in the document.
+    pub name: String,
+    /// Where connections go.
+    pub address: String,
+    /// The operator's wish: `enabled`, `drain` or `disabled`.
+    pub state: String,
+    /// What is believed: `unknown`, `up` or `down`.
+    pub health: String,
+    /// It takes connections: wish and belief together.
+    pub ready: bool,
+    /// Open now.
+    pub connections: u32,
+}
+
+/// Where a status is taken from.
+#[derive(Clone)]
+pub struct Sources {
+    /// The node's name.
+    pub node: Option<String>,
+    /// When the daemon started.
+    pub started: SystemTime,
+    /// Its listeners, and where they are bound.
+    pub listeners: Vec<(Arc<Listener>, Vec<String>)>,
+    /// Its pools.
+    pub pools: Vec<Arc<Supervised>>,
+    /// To its virtual routers, if it has any.
+    pub election: Option<UnboundedSender<Command>>,
+}
+
+impl Sources {
+    /// The status of this moment.
+    pub async fn status(&self) -> Status {
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            node: self.node.clone(),
+            pid: std::process::id(),
+            started: seconds(self.started),
+            virtual_routers: self.virtual_routers().await,
+            listeners: self.listeners.iter().map(listener).collect(),
+            pools: self.pools.iter().map(|pool| self::pool(pool)).collect(),
+        }
+    }
+
+    async fn virtual_routers(&self) -> Vec<RouterStatus> {
+        let Some(election) = &self.election else {
+            return Vec::new();
+        };
+        let (ask, answer) = oneshot::channel();
+        // A driver that has ended has nothing to show.
+        let _ = election.send(Command::Status(ask));
+        answer.await.unwrap_or_default()
+    }
+}
+
+fn listener((listener, bound): &(Arc<Listener>, Vec<String>)) -> ListenerStatus {
+    ListenerStatus {
+        name: listener.name.clone(),
+        bound: bound.clone(),
+        pool: listener.pool.name.clone(),
+        connections: listener.budget.used(),
+    }
+}
+
+fn pool(pool: &Supervised) -> PoolStatus {
+    let shared = pool.pool();
+    let endpoint = |(endpoint, (wish, standing, ready)): (&_, _)| {
+        let endpoint: &crate::shell::forward::proxy::Endpoint = endpoint;
+        EndpointStatus {
+            name: endpoint.name.clone(),
+            address: endpoint.address.to_string(),
+            state: match wish {
+                Wish::Enabled => "enabled",
+                Wish::Drain => "drain",
+                Wish::Disabled => "disabled",
+            }
+            .into(),
+            health: match standing {
+                Standing::Unknown => "unknown",
+                Standing::Up => "up",
+                Standing::Down => "down",
+            }
+            .into(),
+            ready,
+            connections: endpoint.budget.used(),
+        }
+    };
+    PoolStatus {
+        name: shared.name.clone(),
+        endpoints: shared
+            .endpoints
+            .iter()
+            .zip(pool.standings())
+            .map(endpoint)
+            .collect(),
+    }
+}
