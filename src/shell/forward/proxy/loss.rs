@@ -30,19 +30,12 @@ impl Loss {
 }
 
 /// Tells the cores; a copy tells the same ones.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Losses {
     cores: watch::Sender<Loss>,
 }
 
 impl Losses {
-    /// For cores that are still to be made.
-    pub fn new() -> Self {
-        Self {
-            cores: watch::Sender::new(Loss::default()),
-        }
-    }
-
     /// What a core listens to.
     pub fn watch(&self) -> watch::Receiver<Loss> {
         self.cores.subscribe()

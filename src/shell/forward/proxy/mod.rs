@@ -99,7 +99,7 @@ impl Proxy {
             }
         }
         let (phase, watched) = watch::channel(Phase::Waiting);
-        let losses = Losses::new();
+        let losses = Losses::default();
         let members: Arc<[_]> = cores.iter().map(Core::member).collect();
         let cores = cores
             .into_iter()

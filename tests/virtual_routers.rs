@@ -1,0 +1,469 @@
+//! Pairs of real daemons on a link of their own: who has the address, and what
+//! is left of it.
+
+#[path = "support/enclosed.rs"]
+mod enclosed;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use catamaran::app::election::status::RouterStatus;
+use catamaran::app::status::Status;
+use catamaran::commands::lab::enclosure::FOLDER;
+use catamaran::commands::lab::world::{Host, INTERFACE, World};
+use catamaran::shell::admin::{Question, ask};
+use enclosed::{enclosed, found, run};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Two nodes; 100 ms, so that tests are quick.
+const NODES: &str = r#"
+[nodes.lb-a]
+address = "192.0.2.1"
+interface = "ens32"
+priority = 200
+[nodes.lb-b]
+address = "192.0.2.2"
+interface = "ens32"
+priority = 100
+"#;
+
+const ROUTER: &str = r#"
+[virtual-routers.front]
+vrid = 51
+addresses = ["192.0.2.250/24"]
+advertisement-interval = "100ms"
+"#;
+
+const VIRTUAL: &str = "192.0.2.250";
+
+/// A daemon in a host; killed when it is dropped.
+struct Daemon {
+    host: Host,
+    process: Child,
+    admin: PathBuf,
+}
+
+impl Daemon {
+    fn start(host: &Host, document: &str) -> Self {
+        let file = |end: &str| Path::new(FOLDER).join(format!("{}.{end}", host.name()));
+        std::fs::write(file("toml"), document).unwrap();
+        let log = std::fs::File::options()
+            .append(true)
+            .create(true)
+            .open(file("log"))
+            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_catamaran"));
+        command
+            .args(["run", "--node", host.name(), "--config"])
+            .arg(file("toml"))
+            .env("CATAMARAN_ADMIN", file("sock"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        Self {
+            host: host.clone(),
+            process: host.within(|| command.spawn()).unwrap(),
+            admin: file("sock"),
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.process.id()).unwrap());
+        kill(pid, signal).unwrap();
+    }
+
+    async fn status(&self) -> Option<Status> {
+        let answer = ask(&self.admin, Question::Status).await.ok()?;
+        Some(serde_json::from_str(&answer).unwrap())
+    }
+
+    /// Its only virtual router, once it satisfies a condition.
+    async fn router(&self, what: &str, is_so: impl Fn(&RouterStatus) -> bool) -> RouterStatus {
+        let what = format!("{}: {what}", self.host.name());
+        found(&what, async || {
+            let router = self.status().await?.virtual_routers.pop()?;
+            is_so(&router).then_some(router)
+        })
+        .await
+    }
+
+    async fn is(&self, state: &str) -> RouterStatus {
+        self.router(state, |router| router.state == state).await
+    }
+
+    /// End it as a service manager does, and see that it went well.
+    fn stop(mut self) {
+        self.signal(Signal::SIGTERM);
+        let status = self.process.wait().unwrap();
+        assert_eq!(status.signal(), None);
+        assert!(status.success(), "{status}");
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Whether an interface of this host has the address.
+fn has(host: &Host, address: &str) -> bool {
+    run(host, "ip -oneline address show").contains(&format!(" {address}/"))
+}
+
+async fn gains(host: &Host, address: &str) {
+    found(&format!("{address} on {}", host.name()), async || {
+        has(host, address).then_some(())
+    })
+    .await;
+}
+
+async fn loses(host: &Host, address: &str) {
+    found(&format!("no {address} on {}", host.name()), async || {
+        (!has(host, address)).then_some(())
+    })
+    .await;
+}
+
+fn hosts(world: &mut World) -> (Host, Host) {
+    let mut host = |name, address| world.host(name, &[address]).unwrap();
+    (host("lb-a", "192.0.2.1/24"), host("lb-b", "192.0.2.2/24"))
+}
+
+/// Two daemons with one document; the first is Active.
+async fn pair(world: &mut World, document: &str) -> (Daemon, Daemon) {
+    let (a, b) = hosts(world);
+    let daemons = (Daemon::start(&a, document), Daemon::start(&b, document));
+    daemons.0.is("active").await;
+    daemons.1.is("backup").await;
+    assert!(has(&a, VIRTUAL));
+    assert!(!has(&b, VIRTUAL));
+    daemons
+}
+
+fn document(rest: &str) -> String {
+    format!("{NODES}{ROUTER}{rest}")
+}
+
+#[test]
+fn stopped_active_hands_over_and_leaves_nothing() {
+    enclosed(async |mut world| {
+        let (a, b) = pair(&mut world, &document("")).await;
+        let (left, admin) = (a.host.clone(), a.admin.clone());
+        a.stop();
+        // It has ended only after the other took over.
+        assert!(has(&b.host, VIRTUAL));
+        assert!(!has(&left, VIRTUAL));
+        assert!(!admin.exists());
+        let router = b.is("active").await;
+        assert_eq!(router.why, "192.0.2.1 left");
+        assert_eq!(router.peers[0].node.as_deref(), Some("lb-a"));
+    });
+}
+
+// Known fault of others: a killed daemon leaves the address behind for ever.
+#[test]
+fn killed_daemon_loses_the_address_without_help() {
+    enclosed(async |mut world| {
+        let (a, b) = pair(&mut world, &document("")).await;
+        a.signal(Signal::SIGKILL);
+        b.is("active").await;
+        loses(&a.host, VIRTUAL).await;
+        assert!(has(&b.host, VIRTUAL));
+    });
+}
+
+#[test]
+fn hung_daemon_loses_the_address_and_takes_it_back_when_it_wakes_up() {
+    enclosed(async |mut world| {
+        let (a, b) = pair(&mut world, &document("")).await;
+        a.signal(Signal::SIGSTOP);
+        b.is("active").await;
+        loses(&a.host, VIRTUAL).await;
+        a.signal(Signal::SIGCONT);
+        let router = a.is("active").await;
+        assert!(router.why.contains("ours is higher"), "{}", router.why);
+        b.is("backup").await;
+        assert!(has(&a.host, VIRTUAL));
+        assert!(!has(&b.host, VIRTUAL));
+    });
+}
+
+#[test]
+fn cut_link_moves_the_address_and_the_cable_brings_it_back() {
+    enclosed(async |mut world| {
+        let (a, b) = pair(&mut world, &document("")).await;
+        a.host.set_cable(false).unwrap();
+        b.is("active").await;
+        let router = a.is("fault").await;
+        assert_eq!(router.why, "the interface has no carrier");
+        assert!(!has(&a.host, VIRTUAL));
+        a.host.set_cable(true).unwrap();
+        a.is("active").await;
+        b.is("backup").await;
+    });
+}
+
+#[test]
+fn start_sweeps_what_a_killed_daemon_left() {
+    enclosed(async |mut world| {
+        // A long life for the address: 5 s.
+        let slow = document("").replace("100ms", "1s");
+        let (host, _) = hosts(&mut world);
+        let killed = Daemon::start(&host, &slow);
+        killed.is("active").await;
+        killed.signal(Signal::SIGKILL);
+        drop(killed);
+        assert!(has(&host, VIRTUAL));
+        let started = Daemon::start(&host, &slow);
+        let router = started.router("an answer", |_| true).await;
+        assert_eq!(router.state, "backup");
+        assert!(!has(&host, VIRTUAL));
+    });
+}
+
+#[test]
+fn address_removed_by_hand_is_put_back_and_counted() {
+    enclosed(async |mut world| {
+        let (a, _b) = pair(&mut world, &document("")).await;
+        run(&a.host, &format!("ip address del {VIRTUAL}/24 dev {INTERFACE}"));
+        gains(&a.host, VIRTUAL).await;
+        let router = a.is("active").await;
+        assert_eq!(router.counters["put-back"], 1);
+        assert_eq!(router.counters["became-active"], 1);
+    });
+}
+
+#[test]
+fn somebody_else_with_the_address_is_seen_and_counted() {
+    enclosed(async |mut world| {
+        let (a, b) = pair(&mut world, &document("")).await;
+        // A machine of the link has it by mistake, and says so whenever it comes up.
+        let stranger = world.host("stranger", &["192.0.2.77/24"]).unwrap();
+        let claims = |router: &RouterStatus| router.counters.contains_key("address-claimed-by-another");
+        let seen = found("a claim that is counted", async || {
+            let settings = "/proc/sys/net/ipv4/conf/ens32/arp_notify";
+            stranger.within(|| std::fs::write(settings, "1")).unwrap();
+            run(
+                &stranger,
+                &format!("ip address replace {VIRTUAL}/24 dev {INTERFACE}"),
+            );
+            run(&stranger, &format!("ip link set {INTERFACE} down"));
+            run(&stranger, &format!("ip link set {INTERFACE} up"));
+            let router = a.status().await?.virtual_routers.pop()?;
+            claims(&router).then_some(router)
+        })
+        .await;
+        assert_eq!(seen.state, "active");
+        b.is("backup").await;
+    });
+}
+
+#[test]
+fn yield_moves_the_address_for_as_long_as_it_lasts() {
+    enclosed(async |mut world| {
+        let (a, b) = pair(&mut world, &document("")).await;
+        let time = Duration::from_secs(600);
+        let answer = ask(&a.admin, Question::Yield(time)).await.unwrap();
+        let status: Status = serde_json::from_str(&answer).unwrap();
+        // The answer comes when it is done.
+        assert_eq!(status.virtual_routers[0].state, "backup");
+        assert_eq!(status.virtual_routers[0].priority, 1);
+        assert!(has(&b.host, VIRTUAL));
+        assert!(!has(&a.host, VIRTUAL));
+        ask(&a.admin, Question::TakeBack).await.unwrap();
+        a.is("active").await;
+        b.is("backup").await;
+    });
+}
+
+#[test]
+fn yield_with_nobody_else_keeps_the_address() {
+    enclosed(async |mut world| {
+        let (a, b) = pair(&mut world, &document("")).await;
+        b.stop();
+        let answer = ask(&a.admin, Question::Yield(Duration::from_secs(600)))
+            .await
+            .unwrap();
+        let status: Status = serde_json::from_str(&answer).unwrap();
+        assert_eq!(status.virtual_routers[0].state, "active");
+        assert!(has(&a.host, VIRTUAL));
+    });
+}
+
+/// An endpoint that echoes, on a thread.
+fn echo(host: &Host, address: SocketAddr) {
+    let listener = host.within(|| TcpListener::bind(address)).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            std::thread::spawn(move || {
+                let mut stream = stream.unwrap();
+                let mut copy = stream.try_clone().unwrap();
+                // Whoever resets the connection ends the echo.
+                let _ = std::io::copy(&mut copy, &mut stream);
+            });
+        }
+    });
+}
+
+const POOL: &str = r#"
+[listeners.front]
+bind = ["*:6443"]
+pool = "back"
+[pools.back]
+check = "tcp"
+[pools.back.endpoints]
+e = "192.0.2.9:7"
+[checks.tcp]
+plugin = "tcp"
+interval = "100ms"
+timeout = "50ms"
+rise = 1
+fall = 1
+"#;
+
+#[test]
+fn connections_to_an_address_that_is_lost_are_reset_and_others_are_not() {
+    enclosed(async |mut world| {
+        let endpoint = world.host("endpoint", &["192.0.2.9/24"]).unwrap();
+        echo(&endpoint, "192.0.2.9:7".parse().unwrap());
+        let client = world.host("client", &["192.0.2.3/24"]).unwrap();
+        let (a, _b) = pair(&mut world, &document(POOL)).await;
+        let connect = |address: &str| {
+            let address = format!("{address}:6443");
+            let mut stream = client.within(|| TcpStream::connect(address)).unwrap();
+            stream.set_read_timeout(Some(enclosed::PATIENCE)).unwrap();
+            stream.write_all(b"a").unwrap();
+            stream.read_exact(&mut [0]).unwrap();
+            stream
+        };
+        let (mut virtual_one, mut own) = (connect(VIRTUAL), connect("192.0.2.1"));
+        ask(&a.admin, Question::Yield(Duration::from_secs(600)))
+            .await
+            .unwrap();
+        let ended = virtual_one.read(&mut [0]).unwrap_err();
+        assert_eq!(ended.kind(), std::io::ErrorKind::ConnectionReset);
+        own.write_all(b"b").unwrap();
+        own.read_exact(&mut [0]).unwrap();
+        // And a new connection finds the other one.
+        connect(VIRTUAL);
+    });
+}
+
+#[test]
+fn node_whose_pool_has_no_endpoint_stands_back_and_equal_reachability_moves_nothing() {
+    enclosed(async |mut world| {
+        let endpoint = world.host("endpoint", &["192.0.2.9/24"]).unwrap();
+        echo(&endpoint, "192.0.2.9:7".parse().unwrap());
+        let tracking =
+            document(POOL).replace("\"100ms\"\n\n", "\"100ms\"\ntrack = [{ pool = \"back\" }]\n\n");
+        assert!(tracking.contains("track"), "{tracking}");
+        let (a, b) = pair(&mut world, &tracking).await;
+        // Only the first node cannot reach it.
+        run(&a.host, "ip route add blackhole 192.0.2.9/32");
+        b.is("active").await;
+        let router = a.is("backup").await;
+        assert_eq!(router.priority, 1);
+        assert_eq!(
+            router.lowered_by,
+            ["no endpoint of pool back is ready (stands back)"]
+        );
+        // Now neither can: the address stays where it is.
+        run(&b.host, "ip route add blackhole 192.0.2.9/32");
+        b.router("low as well", |router| router.priority == 1).await;
+        let before = a.is("backup").await;
+        a.router("a few more advertisements", |router| {
+            router.counters["received"] > before.counters["received"] + 10
+        })
+        .await;
+        assert!(has(&b.host, VIRTUAL));
+        assert!(!has(&a.host, VIRTUAL));
+        run(&a.host, "ip route del blackhole 192.0.2.9/32");
+        a.is("active").await;
+    });
+}
+
+#[test]
+fn tracked_file_lowers_the_priority_by_its_weight() {
+    enclosed(async |mut world| {
+        let file = Path::new(FOLDER).join("in-service");
+        std::fs::write(&file, "").unwrap();
+        let track = format!("track = [{{ file = {file:?}, weight = -150 }}]\n");
+        let (a, b) = pair(&mut world, &format!("{NODES}{ROUTER}{track}")).await;
+        std::fs::remove_file(&file).unwrap();
+        // Both see the same file: 50 and 1.
+        a.router("lower", |router| router.priority == 50).await;
+        b.router("lower", |router| router.priority == 1).await;
+        assert!(has(&a.host, VIRTUAL));
+        std::fs::write(&file, "").unwrap();
+        a.router("as before", |router| router.priority == 200).await;
+    });
+}
+
+// Known fault of others: routers of one VRID in both families disturb each other.
+#[test]
+fn same_vrid_in_both_families_makes_two_elections() {
+    enclosed(async |mut world| {
+        let both = document(
+            r#"
+[virtual-routers.six]
+vrid = 51
+addresses = ["fd00:51::250/64"]
+advertisement-interval = "100ms"
+"#,
+        );
+        let (a, b) = hosts(&mut world);
+        let (a, b) = (Daemon::start(&a, &both), Daemon::start(&b, &both));
+        let all_are = async |daemon: &Daemon, state: &str| {
+            found(state, async || {
+                let routers = daemon.status().await?.virtual_routers;
+                (routers.len() == 2 && routers.iter().all(|router| router.state == state)).then_some(())
+            })
+            .await;
+        };
+        all_are(&a, "active").await;
+        all_are(&b, "backup").await;
+        assert!(has(&a.host, "fd00:51::250"));
+        a.signal(Signal::SIGKILL);
+        all_are(&b, "active").await;
+        loses(&a.host, "fd00:51::250").await;
+        for router in b.status().await.unwrap().virtual_routers {
+            assert_eq!(router.counters.get("malformed"), None, "{router:?}");
+        }
+    });
+}
+
+// Known fault of others: a start before the interface is there fails.
+#[test]
+fn daemon_waits_for_an_interface_that_is_not_there_yet() {
+    enclosed(async |mut world| {
+        let (host, _) = hosts(&mut world);
+        let late = document("").replace("ens32", "late0");
+        let daemon = Daemon::start(&host, &late);
+        let router = daemon.is("fault").await;
+        assert_eq!(router.why, "the interface does not exist");
+        run(&host, "ip link add late0 type veth peer name other0");
+        run(&host, "ip link set other0 up");
+        run(&host, "ip address add 192.0.2.1/24 dev late0");
+        run(&host, "ip link set late0 up");
+        daemon.is("active").await;
+        assert!(has(&host, VIRTUAL));
+    });
+}
+
+#[test]
+fn unicast_goes_to_the_nodes_of_the_document() {
+    enclosed(async |mut world| {
+        let unicast = document("").replace("\"100ms\"", "\"100ms\"\nunicast = true");
+        let (a, b) = pair(&mut world, &unicast).await;
+        a.stop();
+        b.is("active").await;
+    });
+}
