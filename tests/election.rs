@@ -96,11 +96,7 @@ fn havoc(lan: &mut Lan, intervals: u32) {
         let index = usize::try_from(lan.random.below(lan.machines.len() as u64)).unwrap();
         match lan.random.below(14) {
             0 => lan.crash(index),
-            1 | 2 => {
-                if !lan.machines[index].alive {
-                    lan.start(index);
-                }
-            }
+            1 | 2 if !lan.machines[index].alive => lan.start(index),
             3 => {
                 let time = lan.random.between(interval / 10, interval * 8);
                 lan.sleep(index, time);

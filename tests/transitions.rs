@@ -289,7 +289,7 @@ fn active_advertises_from_deadline_to_deadline() {
     let first = play.router.deadline().unwrap();
     play.now = first + SECOND / 4;
     let sends = play.sends(100);
-    assert_eq!(play.take(Input::TimerDue), [sends.clone()]);
+    assert_eq!(play.take(Input::TimerDue), std::slice::from_ref(&sends));
     assert_eq!(play.router.deadline(), Some(first + SECOND));
     // Late by more than one: the lost ones are not made up for.
     play.now = first + SECOND * 3;
@@ -306,7 +306,10 @@ fn active_says_at_once_that_its_priority_changed() {
         stands_back: false,
     };
     let sends = play.sends(70);
-    assert_eq!(play.take(Input::FitnessChanged(fitness)), [sends.clone()]);
+    assert_eq!(
+        play.take(Input::FitnessChanged(fitness)),
+        std::slice::from_ref(&sends)
+    );
     assert_eq!(play.take(Input::FitnessChanged(fitness)), []);
     assert_eq!(play.due(), [sends]);
 }

@@ -407,6 +407,75 @@ fn tracked_file_lowers_the_priority_by_its_weight() {
     });
 }
 
+#[test]
+fn tracked_check_runs_against_the_node_itself() {
+    enclosed(async |mut world| {
+        let (a, b) = hosts(&mut world);
+        let track = "track = [{ check = \"tcp\", port = 7 }]\n";
+        let check =
+            "[checks.tcp]\nplugin = \"tcp\"\ninterval = \"100ms\"\ntimeout = \"50ms\"\nfall = 1\nrise = 1\n";
+        let tracking = format!("{NODES}{ROUTER}{track}{check}");
+        // What the check asks for runs on the second node only.
+        echo(&b, "192.0.2.2:7".parse().unwrap());
+        let (a, b) = (Daemon::start(&a, &tracking), Daemon::start(&b, &tracking));
+        b.is("active").await;
+        let router = a.router("low", |router| router.priority == 1).await;
+        assert_eq!(
+            router.lowered_by,
+            ["check tcp fails on this node, port 7 (stands back)"]
+        );
+        echo(&a.host, "192.0.2.1:7".parse().unwrap());
+        a.is("active").await;
+    });
+}
+
+#[test]
+fn routers_of_a_sync_group_move_together_when_one_link_is_cut() {
+    enclosed(async |mut world| {
+        let (a, b) = hosts(&mut world);
+        let second = "link add ens33 netns lb-a type veth peer name ens33 netns lb-b";
+        let made = Command::new("ip").args(second.split(' ')).status().unwrap();
+        assert!(made.success());
+        for (host, address) in [(&a, "198.51.100.1/24"), (&b, "198.51.100.2/24")] {
+            run(host, &format!("ip address add {address} dev ens33"));
+            run(host, "ip link set ens33 up");
+        }
+        let both = document(
+            r#"sync = "pair"
+
+[virtual-routers.back]
+vrid = 52
+addresses = ["198.51.100.250/24"]
+advertisement-interval = "100ms"
+interface = "ens33"
+sync = "pair"
+"#,
+        );
+        let (a, b) = (Daemon::start(&a, &both), Daemon::start(&b, &both));
+        let addresses = [VIRTUAL, "198.51.100.250"];
+        for address in addresses {
+            gains(&a.host, address).await;
+        }
+        a.host.set_cable(false).unwrap();
+        for address in addresses {
+            gains(&b.host, address).await;
+            loses(&a.host, address).await;
+        }
+        let [_, back] = &a.status().await.unwrap().virtual_routers[..] else {
+            panic!("two routers");
+        };
+        assert_eq!(
+            back.lowered_by,
+            ["virtual router front: the interface has no carrier"]
+        );
+        a.host.set_cable(true).unwrap();
+        for address in addresses {
+            gains(&a.host, address).await;
+            loses(&b.host, address).await;
+        }
+    });
+}
+
 // Known fault of others: routers of one VRID in both families disturb each other.
 #[test]
 fn same_vrid_in_both_families_makes_two_elections() {

@@ -2,43 +2,41 @@
 
 use std::time::{Duration, Instant};
 
-/// After taking over: at once, and again for those that missed it, as a switch
-/// does whose port forwards late. keepalived sends five at once and five
-/// after five seconds; spread out they survive more for less.
-const BURST: [Duration; 7] = [
-    Duration::ZERO,
-    Duration::from_millis(50),
-    Duration::from_millis(200),
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(5),
-];
-
-/// For as long as the addresses are here.
-const REFRESH: Duration = Duration::from_secs(60);
+use crate::pure::config::Announce;
 
 /// The announcements that are still to come.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Announcing {
+    after: Vec<Duration>,
+    refresh: Option<Duration>,
     begun: Option<Instant>,
     done: usize,
     due: Option<Instant>,
 }
 
 impl Announcing {
-    /// Begin a burst now.
-    pub fn begin(&mut self, now: Instant) {
-        *self = Self {
-            begun: Some(now),
+    /// Announcements as the document wants them; none yet.
+    pub fn new(settings: &Announce) -> Self {
+        Self {
+            after: settings.after.clone(),
+            refresh: settings.refresh,
+            begun: None,
             done: 0,
-            due: Some(now),
-        };
+            due: None,
+        }
+    }
+
+    /// Begin anew, from now on.
+    pub fn begin(&mut self, now: Instant) {
+        self.begun = Some(now);
+        self.done = 0;
+        self.due = self.after.first().map(|after| now + *after);
     }
 
     /// The addresses have gone.
     pub fn end(&mut self) {
-        *self = Self::default();
+        self.begun = None;
+        self.due = None;
     }
 
     /// When the next one is due.
@@ -54,15 +52,12 @@ impl Announcing {
         if due > now {
             return false;
         }
-        self.done = BURST
-            .iter()
-            .filter(|after| begun + **after <= now)
-            .count()
-            .max(self.done);
-        self.due = Some(match BURST.get(self.done) {
-            Some(after) => begun + *after,
-            None => now + REFRESH,
-        });
+        let passed = self.after.iter().filter(|after| begun + **after <= now);
+        self.done = passed.count();
+        self.due = match self.after.get(self.done) {
+            Some(after) => Some(begun + *after),
+            None => self.refresh.map(|refresh| now + refresh),
+        };
         true
     }
 }
@@ -70,29 +65,48 @@ impl Announcing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pure::config::Arp;
+
+    fn announcing(after: &[u64], refresh: Option<u64>) -> Announcing {
+        Announcing::new(&Announce {
+            after: after.iter().copied().map(Duration::from_millis).collect(),
+            refresh: refresh.map(Duration::from_millis),
+            arp: Arp::Request,
+        })
+    }
 
     #[test]
     fn burst_is_followed_by_a_slow_refresh() {
         let now = Instant::now();
-        let mut announcing = Announcing::default();
+        let mut announcing = announcing(&[0, 50, 5_000], Some(60_000));
         assert!(!announcing.take_due(now));
         announcing.begin(now);
         let mut after = Vec::new();
-        for _ in 0..BURST.len() + 2 {
+        for _ in 0..5 {
             let due = announcing.due().unwrap();
             assert!(announcing.take_due(due));
             assert!(!announcing.take_due(due));
             after.push((due - now).as_millis());
         }
-        assert_eq!(after, [0, 50, 200, 500, 1_000, 2_000, 5_000, 65_000, 125_000]);
+        assert_eq!(after, [0, 50, 5_000, 65_000, 125_000]);
         announcing.end();
+        assert_eq!(announcing.due(), None);
+    }
+
+    #[test]
+    fn burst_without_a_refresh_ends() {
+        let now = Instant::now();
+        let mut announcing = announcing(&[10], None);
+        announcing.begin(now);
+        assert!(!announcing.take_due(now));
+        assert!(announcing.take_due(now + Duration::from_millis(10)));
         assert_eq!(announcing.due(), None);
     }
 
     #[test]
     fn what_was_slept_through_is_announced_once() {
         let now = Instant::now();
-        let mut announcing = Announcing::default();
+        let mut announcing = announcing(&[0, 50, 200, 1_000], None);
         announcing.begin(now);
         let later = now + Duration::from_millis(700);
         assert!(announcing.take_due(later));

@@ -15,7 +15,7 @@ use futures_util::future::select_all;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
-use super::station::{Event, Station};
+use super::station::{Conditions, Event, Station};
 use super::{Command, OnLoss};
 use crate::pure::config::{Config, Node};
 use crate::pure::vrrp::Input;
@@ -65,6 +65,7 @@ impl Driver {
         loop {
             self.hear_what_waits().await;
             self.do_what_is_due().await;
+            self.be_fit().await;
             if !self.stations.iter().any(Station::hands_over) {
                 for waiting in self.yielding.drain(..) {
                     // Whoever asked may have gone.
@@ -104,6 +105,21 @@ impl Driver {
         }
     }
 
+    /// Let every router know what its conditions and its group's come to.
+    async fn be_fit(&mut self) {
+        for index in 0..self.stations.len() {
+            let group = self.stations[index].sync().map(|name| {
+                let mates = self.stations.iter().filter(|mate| mate.sync() == Some(name));
+                mates
+                    .map(Station::conditions)
+                    .fold(Conditions::default(), Conditions::and)
+            });
+            self.stations[index]
+                .be_fit(&self.netlink, &self.on_loss, &group.unwrap_or_default())
+                .await;
+        }
+    }
+
     async fn wait(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> Woken {
         let next = self.stations.iter().filter_map(Station::deadline).min();
         let events = self.stations.iter().map(|station| Box::pin(station.event()));
@@ -140,9 +156,10 @@ impl Driver {
             Command::Startup => self.tell_all(&Input::Startup).await,
             Command::Fitness(index, fitness, lowered_by) => {
                 if let Some(station) = self.stations.get_mut(index) {
-                    station
-                        .fitness(&self.netlink, &self.on_loss, fitness, lowered_by)
-                        .await;
+                    station.set_conditions(Conditions {
+                        fitness,
+                        words: lowered_by,
+                    });
                 }
             }
             Command::Yield(time, done) => {

@@ -9,7 +9,7 @@ use super::OnLoss;
 use super::announcing::Announcing;
 use super::status::{PeerStatus, RouterStatus, seconds};
 use crate::pure::addr::IpPrefix;
-use crate::pure::config::{self, Config, Node, VirtualRouter as Settings};
+use crate::pure::config::{self, Arp, Config, Node, VirtualRouter as Settings};
 use crate::pure::vrrp::timers::active_down_interval;
 use crate::pure::vrrp::{
     Advertisement, Carrier, ChecksumForm, Fault, Fitness, Input, Notice, Output, Priority, Reason, Received,
@@ -48,6 +48,11 @@ pub struct Station {
     wire: Option<Wire>,
     renew: Option<Instant>,
     announcing: Announcing,
+    arp: &'static [ArpOperation],
+    /// Its group, whose routers stand back together.
+    sync: Option<String>,
+    /// What its own tracked conditions come to.
+    own: Conditions,
     lowered_by: Vec<String>,
     counters: BTreeMap<&'static str, u64>,
     said: BTreeMap<String, Instant>,
@@ -66,6 +71,26 @@ struct Wire {
     socket: AdvertisementSocket,
     announcer: Announcer,
     witness: AddressWitness,
+}
+
+/// What makes routers less fit, and in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// What it comes to.
+    pub fitness: Fitness,
+    /// One for each failing condition.
+    pub words: Vec<String>,
+}
+
+impl Conditions {
+    /// Both together.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.fitness.weight = self.fitness.weight.saturating_add(other.fitness.weight);
+        self.fitness.stands_back |= other.fitness.stands_back;
+        self.words.extend(other.words);
+        self
+    }
 }
 
 /// What woke a station.
@@ -116,7 +141,14 @@ impl Station {
             router: VirtualRouter::new(parameters),
             wire: None,
             renew: None,
-            announcing: Announcing::default(),
+            announcing: Announcing::new(&settings.announce),
+            arp: match settings.announce.arp {
+                Arp::Request => &[ArpOperation::Request],
+                Arp::Reply => &[ArpOperation::Reply],
+                Arp::Both => &[ArpOperation::Request, ArpOperation::Reply],
+            },
+            sync: settings.sync.clone(),
+            own: Conditions::default(),
             lowered_by: Vec::new(),
             counters: BTreeMap::new(),
             said: BTreeMap::new(),
@@ -495,39 +527,56 @@ impl Station {
         let router = forwards(&self.interface);
         let mut failed = false;
         for prefix in &self.prefixes {
-            let frame = match prefix.ip {
-                IpAddr::V4(ip) => gratuitous_arp(mac, ip, ArpOperation::Request),
-                IpAddr::V6(ip) => unsolicited_advertisement(mac, ip, router),
+            let frames = match prefix.ip {
+                IpAddr::V4(ip) => self
+                    .arp
+                    .iter()
+                    .map(|kind| gratuitous_arp(mac, ip, *kind))
+                    .collect(),
+                IpAddr::V6(ip) => vec![unsolicited_advertisement(mac, ip, router)],
             };
-            failed |= wire.announcer.send(&frame).is_err();
+            for frame in frames {
+                failed |= wire.announcer.send(&frame).is_err();
+            }
         }
         self.count(if failed { "announce-failed" } else { "announced" });
     }
 
-    /// What tracked conditions come to.
-    pub async fn fitness(
-        &mut self,
-        netlink: &Netlink,
-        on_loss: &OnLoss,
-        fitness: Fitness,
-        lowered_by: Vec<String>,
-    ) {
-        if lowered_by != self.lowered_by {
-            let priority_before = self.router.priority().get();
-            self.lowered_by = lowered_by;
-            self.take(netlink, on_loss, Input::FitnessChanged(fitness)).await;
-            tracing::info!(
-                virtual_router = self.name,
-                from = priority_before,
-                to = self.router.priority().get(),
-                why = if self.lowered_by.is_empty() {
-                    "all is well".into()
-                } else {
-                    self.lowered_by.join(", ")
-                },
-                "priority"
-            );
+    /// What its tracked conditions come to now.
+    pub fn set_conditions(&mut self, own: Conditions) {
+        self.own = own;
+    }
+
+    /// What makes its whole group less fit.
+    pub fn conditions(&self) -> Conditions {
+        let mut all = self.own.clone();
+        if let State::Fault(fault) = self.router.state() {
+            all.fitness.stands_back = true;
+            all.words.push(format!("virtual router {}: {fault}", self.name));
         }
+        all
+    }
+
+    /// The group whose routers stand back together.
+    pub fn sync(&self) -> Option<&str> {
+        self.sync.as_deref()
+    }
+
+    /// Take what its own conditions and those of its group come to.
+    pub async fn be_fit(&mut self, netlink: &Netlink, on_loss: &OnLoss, group: &Conditions) {
+        let Conditions { fitness, words } = if self.sync.is_some() { group } else { &self.own }.clone();
+        if words == self.lowered_by {
+            return;
+        }
+        let before = self.router.priority().get();
+        self.lowered_by = words;
+        self.take(netlink, on_loss, Input::FitnessChanged(fitness)).await;
+        let why = match self.lowered_by.is_empty() {
+            true => "all is well".into(),
+            false => self.lowered_by.join(", "),
+        };
+        let (router, to) = (&self.name, self.router.priority().get());
+        tracing::info!(virtual_router = router, from = before, to, why, "priority");
     }
 
     /// The interface that it is on has this index, or none.

@@ -9,8 +9,8 @@ use super::file::{self, File, Named, PluginConfig};
 use super::source::Format;
 use super::units::{OrOff, Size, Time};
 use super::{
-    Check, Config, Endpoint, Forwarding, Listener, OnDown, PluginSource, Pool, Tls, Track, TrackSubject,
-    VirtualRouter, WhenNoneReady, Wish,
+    Announce, Arp, Check, Config, Endpoint, Forwarding, Listener, OnDown, PluginSource, Pool, Tls, Track,
+    TrackSubject, VirtualRouter, WhenNoneReady, Wish,
 };
 use crate::pure::balancer::Algorithm;
 use crate::pure::vrrp::{ChecksumForm, Takeover};
@@ -94,6 +94,8 @@ fn router(router: &VirtualRouter, config: &Config) -> file::VirtualRouter {
             Some(ChecksumForm::PseudoHeader) => file::Checksum::Rfc5798,
             Some(ChecksumForm::MessageOnly) => file::Checksum::Rfc9568,
         }),
+        sync: router.sync.clone(),
+        announce: Some(announce(&router.announce)),
         track: Some(
             router
                 .track
@@ -101,6 +103,18 @@ fn router(router: &VirtualRouter, config: &Config) -> file::VirtualRouter {
                 .map(|track| self::track(track, config))
                 .collect(),
         ),
+    }
+}
+
+fn announce(announce: &Announce) -> file::Announce {
+    file::Announce {
+        after: Some(announce.after.iter().copied().map(Time).collect()),
+        refresh: or_off(announce.refresh),
+        arp: Some(match announce.arp {
+            Arp::Request => file::Arp::Request,
+            Arp::Reply => file::Arp::Reply,
+            Arp::Both => file::Arp::Both,
+        }),
     }
 }
 

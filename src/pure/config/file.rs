@@ -135,6 +135,13 @@ pub struct VirtualRouter {
     /// What the checksum covers in version 3 over IPv4. Default: "auto".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checksum: Option<Checksum>,
+    /// Name of a group whose virtual routers stand back together: when one cannot hold its addresses, or
+    /// a tracked condition lowers one, so it is with all of them. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync: Option<String>,
+    /// How the link is told where the addresses are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub announce: Option<Announce>,
     /// Conditions under which a node ranks lower or stands back. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub track: Option<Vec<Track>>,
@@ -161,6 +168,35 @@ pub enum Checksum {
     Rfc5798,
     /// The message alone.
     Rfc9568,
+}
+
+/// Gratuitous ARP (IPv4) and unsolicited neighbour advertisements (IPv6).
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Announce {
+    /// Times after a takeover, ascending, each at most 5m; 1 to 16 of them.
+    /// Default: ["0s", "50ms", "200ms", "500ms", "1s", "2s", "5s"].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    pub after: Option<Vec<Time>>,
+    /// From then on again and again, 1s to 24h apart, or "off". Default: 1m.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<OrOff<Time>>,
+    /// What a gratuitous ARP pretends to be. Default: "request".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arp: Option<Arp>,
+}
+
+/// What a gratuitous ARP pretends to be; a few old devices learn from one kind only.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arp {
+    /// A question for the address, as most send.
+    Request,
+    /// An answer that nobody asked for.
+    Reply,
+    /// One of each.
+    Both,
 }
 
 /// VRRP version 2 authentication.

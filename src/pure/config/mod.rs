@@ -124,8 +124,36 @@ pub struct VirtualRouter {
     pub takeover: Takeover,
     /// Version 3 over IPv4; `None` is as heard. Default `None`.
     pub checksum: Option<ChecksumForm>,
+    /// The group whose virtual routers stand back together; `None` is by itself.
+    pub sync: Option<String>,
+    /// How the link is told where the addresses are.
+    pub announce: Announce,
     /// Conditions that move the priority.
     pub track: Vec<Track>,
+}
+
+/// How the link is told where virtual addresses are (`announce`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Announce {
+    /// Times after a takeover, ascending; 1–16, each at most 5min. Default 0, 50, 200,
+    /// 500 ms, 1, 2, 5 s.
+    pub after: Vec<Duration>,
+    /// Again and again from then on; `None` is "off". Default 1min.
+    pub refresh: Option<Duration>,
+    /// What a gratuitous ARP pretends to be. Default request.
+    pub arp: Arp,
+}
+
+/// What a gratuitous ARP pretends to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Arp {
+    /// A question for the address.
+    #[default]
+    Request,
+    /// An answer that nobody asked for.
+    Reply,
+    /// One of each.
+    Both,
 }
 
 /// A condition that moves a virtual router's priority.

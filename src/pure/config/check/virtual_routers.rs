@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::file::{self, File};
 use super::super::tree::Path;
 use super::super::units::Time;
-use super::super::{CheckId, Node, PoolId, Track, TrackSubject, VirtualRouter};
+use super::super::{Announce, Arp, CheckId, Node, PoolId, Track, TrackSubject, VirtualRouter};
 use super::report::Report;
 use crate::pure::addr::{IpPrefix, ListenAddr};
 use crate::pure::vrrp::{ChecksumForm, Takeover};
@@ -77,6 +77,8 @@ fn router(
             Some(file::Takeover::Rfc) => Takeover::Rfc,
         },
         checksum: checksum(written, version, path, report),
+        sync: sync(written, path, report),
+        announce: announce(written.announce.as_ref(), path, report),
         track: tracks(written, file, path, report),
     }
 }
@@ -212,6 +214,69 @@ fn accept(written: &file::VirtualRouter, path: &Path, report: &mut Report<'_>) -
         );
     }
     true
+}
+
+fn sync(written: &file::VirtualRouter, path: &Path, report: &mut Report<'_>) -> Option<String> {
+    report
+        .filled(&path.key("sync"), &written.sync)
+        .map(str::to_string)
+}
+
+/// After a takeover: at once, and again for those that missed it, as a switch
+/// does whose port forwards late.
+const ANNOUNCE_AFTER: [Duration; 7] = [
+    Duration::ZERO,
+    Duration::from_millis(50),
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+];
+const LONGEST_AFTER: Time = Time(Duration::from_secs(300));
+const REFRESH: Duration = Duration::from_secs(60);
+const REFRESH_RANGE: (Time, Time) = (Time(Duration::from_secs(1)), Time(Duration::from_secs(24 * 3600)));
+
+fn announce(written: Option<&file::Announce>, path: &Path, report: &mut Report<'_>) -> Announce {
+    let path = path.key("announce");
+    let after = match written.and_then(|written| written.after.as_ref()) {
+        None => ANNOUNCE_AFTER.to_vec(),
+        Some(times) => announce_after(times, &path.key("after"), report),
+    };
+    let refresh = written.and_then(|written| written.refresh);
+    Announce {
+        after,
+        refresh: report.time_or_off(&path.key("refresh"), refresh, Some(REFRESH), REFRESH_RANGE),
+        arp: match written.and_then(|written| written.arp) {
+            None | Some(file::Arp::Request) => Arp::Request,
+            Some(file::Arp::Reply) => Arp::Reply,
+            Some(file::Arp::Both) => Arp::Both,
+        },
+    }
+}
+
+fn announce_after(times: &[Time], path: &Path, report: &mut Report<'_>) -> Vec<Duration> {
+    if times.is_empty() || times.len() > 16 {
+        report.wrong(
+            path,
+            format!("{} times are not 1 to 16", times.len()),
+            "write some, such as after = [\"0s\", \"100ms\", \"1s\"], or leave `after` out",
+        );
+    }
+    for (index, pair) in times.windows(2).enumerate() {
+        if pair[1] <= pair[0] {
+            report.wrong(
+                &path.index(index + 1),
+                format!("{} is not after {}", pair[1], pair[0]),
+                "write the times in ascending order",
+            );
+        }
+    }
+    let range = (Time(Duration::ZERO), LONGEST_AFTER);
+    let times = times.iter().enumerate();
+    times
+        .map(|(index, time)| report.time(&path.index(index), Some(*time), Duration::ZERO, range))
+        .collect()
 }
 
 fn interface(written: &file::VirtualRouter, path: &Path, report: &mut Report<'_>) -> Option<String> {
@@ -406,8 +471,9 @@ fn tracks(written: &file::VirtualRouter, file: &File, path: &Path, report: &mut 
 }
 
 fn probed_port(track: &file::Track, file: &File, path: &Path, report: &mut Report<'_>) -> u16 {
-    if let Some(port) = report.optional_number(&path.key("port"), track.port, 1, 65_535) {
-        return port;
+    if track.port.is_some() {
+        let port = report.optional_number(&path.key("port"), track.port, 1, 65_535);
+        return port.unwrap_or(0);
     }
     let first = file.listeners.iter().next();
     let bind = first.and_then(|(_, listener)| listener.bind.as_ref()?.first()?.parse::<ListenAddr>().ok());
