@@ -391,6 +391,33 @@ fn node_whose_pool_has_no_endpoint_stands_back_and_equal_reachability_moves_noth
 }
 
 #[test]
+fn node_takes_no_part_before_its_endpoints_were_probed_once() {
+    enclosed(async |mut world| {
+        let (host, _) = hosts(&mut world);
+        // It accepts and says nothing: each probe takes all of its time.
+        let _silent = host.within(|| TcpListener::bind("192.0.2.1:7")).unwrap();
+        let slow = document(POOL)
+            .replace(
+                "interval = \"100ms\"\ntimeout = \"50ms\"",
+                "interval = \"2s\"\ntimeout = \"2s\"\nconfig = { expect = \"x\" }",
+            )
+            .replace("192.0.2.9:7", "192.0.2.1:7");
+        let daemon = Daemon::start(&host, &slow);
+        let mut waited = false;
+        found("a part in the election", async || {
+            let status = daemon.status().await?;
+            let takes_part = status.virtual_routers[0].state != "initialize";
+            let known = status.pools[0].endpoints[0].health != "unknown";
+            waited |= !takes_part;
+            assert!(known || !takes_part, "{status:?}");
+            takes_part.then_some(())
+        })
+        .await;
+        assert!(waited, "it was never seen waiting");
+    });
+}
+
+#[test]
 fn tracked_file_lowers_the_priority_by_its_weight() {
     enclosed(async |mut world| {
         let file = Path::new(FOLDER).join("in-service");

@@ -9,17 +9,20 @@
 //! Sockets come before timers: whoever was away hears what was said before it
 //! believes that nobody spoke.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::select_all;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 
 use super::station::{Conditions, Event, Station};
 use super::{Command, OnLoss};
 use crate::pure::config::{Config, Node};
 use crate::pure::vrrp::Input;
 use crate::shell::netlink::{Change, Monitor, Netlink};
+
+/// When to look again at what could not be had.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Messages that one socket may have read in a row before others are looked at.
 const TURN: usize = 64;
@@ -32,6 +35,8 @@ pub struct Driver {
     on_loss: OnLoss,
     /// Who waits for a hand-over to be done.
     yielding: Vec<oneshot::Sender<()>>,
+    /// When to look at all interfaces again, though nobody says that they changed.
+    look_again: Option<Instant>,
     ending: bool,
 }
 
@@ -52,6 +57,7 @@ impl Driver {
                 .collect::<Result<_, _>>()?,
             on_loss,
             yielding: Vec::new(),
+            look_again: None,
             ending: false,
         };
         for station in &mut driver.stations {
@@ -78,11 +84,15 @@ impl Driver {
             match self.wait(&mut commands).await {
                 Woken::Due => {}
                 Woken::Event(index, event) => {
+                    if matches!(event, Event::Broken) {
+                        self.look_again = Some(Instant::now());
+                    }
                     self.stations[index]
                         .happened(&self.netlink, &self.on_loss, event)
                         .await;
                 }
-                Woken::Changed(change) => self.changed(change).await,
+                Woken::Changed(Ok(change)) => self.changed(change).await,
+                Woken::Changed(Err(error)) => self.is_deaf(&error).await,
                 Woken::Command(command) => self.obey(command).await,
             }
         }
@@ -103,6 +113,23 @@ impl Driver {
         for station in &mut self.stations {
             station.due(&self.netlink, &self.on_loss).await;
         }
+        if self.look_again.is_some_and(|then| then <= Instant::now()) {
+            self.look_again = None;
+            self.changed(Change::Overrun).await;
+        }
+    }
+
+    /// Nobody tells any more what changes.
+    async fn is_deaf(&mut self, error: &std::io::Error) {
+        tracing::error!(%error, "changes of interfaces are not told any more");
+        match Monitor::subscribe() {
+            Ok(monitor) => {
+                self.monitor = monitor;
+                self.changed(Change::Overrun).await;
+            }
+            // Until then the old one goes on saying so, which must not keep us busy.
+            Err(_) => sleep(TRY_AGAIN).await,
+        }
     }
 
     /// Let every router know what its conditions and its group's come to.
@@ -121,13 +148,14 @@ impl Driver {
     }
 
     async fn wait(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> Woken {
-        let next = self.stations.iter().filter_map(Station::deadline).min();
+        let stations = self.stations.iter().filter_map(Station::deadline);
+        let next = stations.chain(self.look_again).min();
         let events = self.stations.iter().map(|station| Box::pin(station.event()));
         tokio::select! {
             biased;
             (event, index, _) = select_all(events) => Woken::Event(index, event),
             () = until(next) => Woken::Due,
-            change = self.monitor.next() => Woken::Changed(change.unwrap_or(Change::Overrun)),
+            change = self.monitor.next() => Woken::Changed(change),
             command = commands.recv() => Woken::Command(command.unwrap_or(Command::Shutdown)),
         }
     }
@@ -147,6 +175,7 @@ impl Driver {
             };
             if concerned && let Err(why) = station.look(&self.netlink, &self.on_loss).await {
                 tracing::error!("{why}");
+                self.look_again = Some(Instant::now() + TRY_AGAIN);
             }
         }
     }
@@ -195,7 +224,7 @@ impl Driver {
 enum Woken {
     Due,
     Event(usize, Event),
-    Changed(Change),
+    Changed(std::io::Result<Change>),
     Command(Command),
 }
 
