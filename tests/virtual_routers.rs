@@ -159,8 +159,8 @@ fn stopped_active_hands_over_and_leaves_nothing() {
         let (left, admin) = (a.host.clone(), a.admin.clone());
         a.stop();
         // It has ended only after the other took over.
-        assert!(has(&b.host, VIRTUAL));
-        assert!(!has(&left, VIRTUAL));
+        gains(&b.host, VIRTUAL).await;
+        loses(&left, VIRTUAL).await;
         assert!(!admin.exists());
         let router = b.is("active").await;
         assert_eq!(router.why, "192.0.2.1 left");
@@ -176,7 +176,7 @@ fn killed_daemon_loses_the_address_without_help() {
         a.signal(Signal::SIGKILL);
         b.is("active").await;
         loses(&a.host, VIRTUAL).await;
-        assert!(has(&b.host, VIRTUAL));
+        gains(&b.host, VIRTUAL).await;
     });
 }
 
@@ -191,8 +191,8 @@ fn hung_daemon_loses_the_address_and_takes_it_back_when_it_wakes_up() {
         let router = a.is("active").await;
         assert!(router.why.contains("ours is higher"), "{}", router.why);
         b.is("backup").await;
-        assert!(has(&a.host, VIRTUAL));
-        assert!(!has(&b.host, VIRTUAL));
+        gains(&a.host, VIRTUAL).await;
+        loses(&b.host, VIRTUAL).await;
     });
 }
 
@@ -204,7 +204,7 @@ fn cut_link_moves_the_address_and_the_cable_brings_it_back() {
         b.is("active").await;
         let router = a.is("fault").await;
         assert_eq!(router.why, "the interface has no carrier");
-        assert!(!has(&a.host, VIRTUAL));
+        loses(&a.host, VIRTUAL).await;
         a.host.set_cable(true).unwrap();
         a.is("active").await;
         b.is("backup").await;
@@ -221,11 +221,11 @@ fn start_sweeps_what_a_killed_daemon_left() {
         killed.is("active").await;
         killed.signal(Signal::SIGKILL);
         drop(killed);
-        assert!(has(&host, VIRTUAL));
+        gains(&host, VIRTUAL).await;
         let started = Daemon::start(&host, &slow);
         let router = started.router("an answer", |_| true).await;
         assert_eq!(router.state, "backup");
-        assert!(!has(&host, VIRTUAL));
+        loses(&host, VIRTUAL).await;
     });
 }
 
@@ -276,8 +276,8 @@ fn yield_moves_the_address_for_as_long_as_it_lasts() {
         // The answer comes when it is done.
         assert_eq!(status.virtual_routers[0].state, "backup");
         assert_eq!(status.virtual_routers[0].priority, 1);
-        assert!(has(&b.host, VIRTUAL));
-        assert!(!has(&a.host, VIRTUAL));
+        gains(&b.host, VIRTUAL).await;
+        loses(&a.host, VIRTUAL).await;
         ask(&a.admin, Question::TakeBack).await.unwrap();
         a.is("active").await;
         b.is("backup").await;
@@ -294,7 +294,7 @@ fn yield_with_nobody_else_keeps_the_address() {
             .unwrap();
         let status: Status = serde_json::from_str(&answer).unwrap();
         assert_eq!(status.virtual_routers[0].state, "active");
-        assert!(has(&a.host, VIRTUAL));
+        gains(&a.host, VIRTUAL).await;
     });
 }
 
@@ -383,8 +383,8 @@ fn node_whose_pool_has_no_endpoint_stands_back_and_equal_reachability_moves_noth
             router.counters["received"] > before.counters["received"] + 10
         })
         .await;
-        assert!(has(&b.host, VIRTUAL));
-        assert!(!has(&a.host, VIRTUAL));
+        gains(&b.host, VIRTUAL).await;
+        loses(&a.host, VIRTUAL).await;
         run(&a.host, "ip route del blackhole 192.0.2.9/32");
         a.is("active").await;
     });
@@ -428,7 +428,7 @@ fn tracked_file_lowers_the_priority_by_its_weight() {
         // Both see the same file: 50 and 1.
         a.router("lower", |router| router.priority == 50).await;
         b.router("lower", |router| router.priority == 1).await;
-        assert!(has(&a.host, VIRTUAL));
+        gains(&a.host, VIRTUAL).await;
         std::fs::write(&file, "").unwrap();
         a.router("as before", |router| router.priority == 200).await;
     });
@@ -550,7 +550,28 @@ fn daemon_waits_for_an_interface_that_is_not_there_yet() {
         run(&host, "ip address add 192.0.2.1/24 dev late0");
         run(&host, "ip link set late0 up");
         daemon.is("active").await;
-        assert!(has(&host, VIRTUAL));
+        gains(&host, VIRTUAL).await;
+    });
+}
+
+#[test]
+fn daemon_without_a_capability_names_it_and_ends() {
+    enclosed(async |mut world| {
+        let (host, _) = hosts(&mut world);
+        let file = Path::new(FOLDER).join("cluster.toml");
+        std::fs::write(&file, document("")).unwrap();
+        for (lacking, named) in [("net_admin", "NET_ADMIN"), ("net_raw", "NET_RAW")] {
+            let mut command = Command::new("setpriv");
+            command
+                .args([&format!("--bounding-set=-{lacking}"), "--"])
+                .arg(env!("CARGO_BIN_EXE_catamaran"))
+                .args(["run", "--node", "lb-a", "--config"])
+                .arg(&file);
+            let output = host.within(|| command.output()).unwrap();
+            assert_eq!(output.status.code(), Some(1));
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(said.contains(&format!("lacks {named}\n")), "{said}");
+        }
     });
 }
 

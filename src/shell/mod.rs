@@ -2,6 +2,7 @@
 //! its own pure room; rooms do not import each other.
 //!
 //! - [`admin`]: operators' questions over a UNIX socket
+//! - [`capabilities`]: what the kernel allows us
 //! - [`document`]: reads the document from a file or from standard input
 //! - [`forward`]: carries connections
 //! - [`netlink`]: interfaces and addresses of this machine
@@ -11,6 +12,7 @@
 //! - [`wasm`]: runs plugins behind a fence
 
 pub mod admin;
+pub mod capabilities;
 pub mod document;
 pub mod forward;
 pub mod netlink;

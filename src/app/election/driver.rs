@@ -19,6 +19,7 @@ use super::station::{Conditions, Event, Station};
 use super::{Command, OnLoss};
 use crate::pure::config::{Config, Node};
 use crate::pure::vrrp::Input;
+use crate::shell::capabilities::{Capability, missing};
 use crate::shell::netlink::{Change, Monitor, Netlink};
 
 /// When to look again at what could not be had.
@@ -43,6 +44,16 @@ pub struct Driver {
 impl Driver {
     /// Sweep, and open the sockets of all interfaces that are there.
     pub async fn new(config: &Config, node: &Node, on_loss: OnLoss) -> Result<Self, String> {
+        let lacks: Vec<_> = missing(&[Capability::NetAdmin, Capability::NetRaw])
+            .into_iter()
+            .map(Capability::name)
+            .collect();
+        if !lacks.is_empty() {
+            return Err(format!(
+                "virtual routers want the capabilities NET_ADMIN and NET_RAW; this process lacks {}",
+                lacks.join(" and ")
+            ));
+        }
         let cannot = |error: std::io::Error| format!("virtual routers: {error}");
         // First the monitor: what changes while we look is told afterwards.
         let monitor = Monitor::subscribe().map_err(cannot)?;

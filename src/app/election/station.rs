@@ -189,14 +189,8 @@ impl Station {
         let state = &link.state;
         if self.wire.as_ref().is_none_or(|wire| wire.index != state.index) {
             let wire = self.open(link).map_err(|error| {
-                let rights = match error.kind() {
-                    io::ErrorKind::PermissionDenied => {
-                        "; virtual routers want the capabilities NET_ADMIN and NET_RAW"
-                    }
-                    _ => "",
-                };
                 Unusable::Refused(format!(
-                    "virtual router {}: cannot open its sockets on {}: {error}{rights}",
+                    "virtual router {}: cannot open its sockets on {}: {error}",
                     self.name, self.interface
                 ))
             })?;
