@@ -9,13 +9,15 @@
 #![allow(dead_code)] // Each test file uses its own part.
 
 use std::any::type_name;
+use std::fmt::Debug;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use catamaran::commands::lab::world::{Host, World};
 use tokio::runtime::Handle;
 
-/// Says to the program started again where it is.
+/// Says to the program started again where it is: in which of its cases.
 const INSIDE: &str = "CATAMARAN_TEST_INSIDE";
 
 /// Bounds are for machines that have other things to do.
@@ -23,28 +25,68 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Run a test in an enclosure. To be called by the test function, first and last.
 pub fn enclosed<T: AsyncFnOnce(World)>(test: T) {
-    if std::env::var_os(INSIDE).is_some() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        return runtime.block_on(test(World::new().unwrap()));
+    if case_inside().is_some() {
+        return inside(test);
     }
+    if let Err(said) = start_again(name_of::<T>(), 0) {
+        panic!("{said}");
+    }
+}
+
+/// Run a test once for each case, all at the same time, each in an enclosure of
+/// its own. What they print is printed. To be called as [`enclosed`] is.
+pub fn each_enclosed<C: Debug + Sync, T: AsyncFnOnce(World, &C)>(cases: &[C], test: T) {
+    if let Some(case) = case_inside() {
+        return inside(async |world| test(world, &cases[case]).await);
+    }
+    let name = name_of::<T>();
+    let ended: Vec<_> = thread::scope(|scope| {
+        let run = |case| scope.spawn(move || start_again(name, case));
+        let running: Vec<_> = (0..cases.len()).map(run).collect();
+        running.into_iter().map(|case| case.join().unwrap()).collect()
+    });
+    let mut failed = Vec::new();
+    for (case, ended) in cases.iter().zip(ended) {
+        match ended {
+            Ok(said) => said.lines().for_each(|line| println!("{name}: {line}")),
+            Err(said) => failed.push(format!("{case:?}:\n{said}")),
+        }
+    }
+    assert!(failed.is_empty(), "\n{}", failed.join("\n"));
+}
+
+fn case_inside() -> Option<usize> {
+    std::env::var(INSIDE).ok().map(|case| case.parse().unwrap())
+}
+
+fn inside(test: impl AsyncFnOnce(World)) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(test(World::new().unwrap()));
+}
+
+/// The test of that name in an enclosure, and what it said.
+fn start_again(name: &str, case: usize) -> Result<String, String> {
     let output = Command::new(env!("CARGO_BIN_EXE_catamaran"))
         .args(["lab-inside", "enclose", "--"])
         .arg(std::env::current_exe().unwrap())
-        .args([name_of::<T>(), "--exact", "--nocapture"])
-        .env(INSIDE, "yes")
+        .args([name, "--exact", "--nocapture", "--quiet"])
+        .env(INSIDE, case.to_string())
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
     // One that has found no test of that name has succeeded, too.
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    if output.status.success() && said.contains("1 passed") {
+        let of_the_harness = |line: &str| {
+            line.is_empty() || line == "." || line.starts_with("running ") || line.starts_with("test result")
+        };
+        let lines = said.lines().filter(|line| !of_the_harness(line));
+        return Ok(lines.map(|line| format!("{line}\n")).collect());
+    }
+    Err(format!("{said}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
 /// The name of the test in which a closure is: behind the name of the program.
