@@ -512,7 +512,8 @@ impl VirtualRouter {
             Some(_) => {
                 // RFC 9568 §6.4.3: assert ourselves at once. The other may have
                 // announced the addresses as its own: announce them again, but
-                // never in step with a flood.
+                // never in step with a flood, nor just after taking over, when
+                // what we hear was said before the other heard us.
                 let mut outputs = self.advertise_now(now);
                 if self
                     .announced
@@ -520,8 +521,8 @@ impl VirtualRouter {
                 {
                     self.announced = Some(now);
                     outputs.push(Output::Announce);
+                    outputs.push(Output::Noticed(Notice::TwoActive(heard.source)));
                 }
-                outputs.push(Output::Noticed(Notice::TwoActive(heard.source)));
                 outputs
             }
         }
