@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use catamaran::app::election::status::RouterStatus;
 use catamaran::app::status::Status;
@@ -582,5 +582,38 @@ fn unicast_goes_to_the_nodes_of_the_document() {
         let (a, b) = pair(&mut world, &unicast).await;
         a.stop();
         b.is("active").await;
+    });
+}
+
+// The kernel has one lock for all changes of networks, and may keep it for long:
+// whoever starts or ends many containers does that.
+#[test]
+fn active_advertises_while_the_kernel_is_busy_with_other_networks() {
+    enclosed(async |mut world| {
+        let crowded = world.host("crowded", &["192.0.2.3/24"]).unwrap();
+        // Removing the first address removes all of its network, in one go.
+        let addresses = (0..80).flat_map(|high| (0..250).map(move |low| (high, low)));
+        let lines: String = addresses
+            .map(|(high, low)| format!("address add 10.0.{high}.{low}/8 dev lo\n"))
+            .collect();
+        let batch = Path::new(FOLDER).join("batch");
+        std::fs::write(&batch, lines).unwrap();
+        run(&crowded, &format!("ip -batch {}", batch.display()));
+
+        // The addresses are renewed every 0.7 s; a backup waits for 0.3 s.
+        let (a, b) = pair(&mut world, &document("")).await;
+        let changes = async |daemon: &Daemon| {
+            let router = daemon.router("an answer", |_| true).await;
+            let count = |word: &str| router.counters.get(word).copied().unwrap_or(0);
+            count("became-active") + count("became-backup")
+        };
+        let before = (changes(&a).await, changes(&b).await);
+        let began = Instant::now();
+        run(&crowded, "ip address del 10.0.0.0/8 dev lo");
+        assert!(
+            began.elapsed() > Duration::from_millis(300),
+            "the kernel was not busy"
+        );
+        assert_eq!((changes(&a).await, changes(&b).await), before);
     });
 }

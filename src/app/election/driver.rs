@@ -161,7 +161,7 @@ impl Driver {
     async fn wait(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> Woken {
         let stations = self.stations.iter().filter_map(Station::deadline);
         let next = stations.chain(self.look_again).min();
-        let events = self.stations.iter().map(|station| Box::pin(station.event()));
+        let events = self.stations.iter_mut().map(|station| Box::pin(station.event()));
         tokio::select! {
             biased;
             (event, index, _) = select_all(events) => Woken::Event(index, event),

@@ -12,6 +12,7 @@
 
 mod announcing;
 mod driver;
+mod lease;
 mod station;
 pub mod status;
 pub mod tracking;

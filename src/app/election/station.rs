@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::OnLoss;
 use super::announcing::Announcing;
+use super::lease::Lease;
 use super::status::{PeerStatus, RouterStatus, seconds};
 use crate::pure::addr::IpPrefix;
 use crate::pure::config::{self, Arp, Config, Node, VirtualRouter as Settings};
@@ -43,10 +44,9 @@ pub struct Station {
     /// The source by the document; otherwise the interface is asked.
     named_source: Option<IpAddr>,
     peers: Vec<(String, IpAddr)>,
-    lifetime: Lifetime,
+    lease: Lease,
     router: VirtualRouter,
     wire: Option<Wire>,
-    renew: Option<Instant>,
     announcing: Announcing,
     arp: &'static [ArpOperation],
     /// Its group, whose routers stand back together.
@@ -99,6 +99,8 @@ pub enum Event {
     Heard(Heard),
     /// Somebody says to have one of the addresses.
     Claimed(Claim),
+    /// The kernel does not renew an address.
+    Refused(io::Error),
     /// A socket is of no use any more.
     Broken,
 }
@@ -137,10 +139,9 @@ impl Station {
                 .filter_map(|other| Some((other.name.clone(), settings.sends_from(other)?)))
                 .collect(),
             // Whoever took over in the meantime has announced itself by then.
-            lifetime: Lifetime::at_least(longest + Duration::from_secs(1)),
+            lease: Lease::new(Lifetime::at_least(longest + Duration::from_secs(1))),
             router: VirtualRouter::new(parameters),
             wire: None,
-            renew: None,
             announcing: Announcing::new(&settings.announce),
             arp: match settings.announce.arp {
                 Arp::Request => &[ArpOperation::Request],
@@ -249,8 +250,9 @@ impl Station {
         }
     }
 
-    /// Wait for something on the wire; never ends without one. Safe to cancel.
-    pub async fn event(&self) -> Event {
+    /// Wait for something on the wire, or a renewal that fails; never ends
+    /// without one. Safe to cancel.
+    pub async fn event(&mut self) -> Event {
         let Some(wire) = &self.wire else {
             return std::future::pending().await;
         };
@@ -262,6 +264,7 @@ impl Station {
                 Err(_) => Event::Broken,
             },
             claim = wire.witness.next() => claim.map_or(Event::Broken, Event::Claimed),
+            error = self.lease.refused() => Event::Refused(error),
         }
     }
 
@@ -272,7 +275,7 @@ impl Station {
         received.ok().flatten().map(read)
     }
 
-    /// Take what happened on the wire.
+    /// Take what happened.
     pub async fn happened(&mut self, netlink: &Netlink, on_loss: &OnLoss, event: Event) {
         match event {
             Event::Heard(Heard::Message(received)) => {
@@ -286,6 +289,10 @@ impl Station {
                 }
             }
             Event::Claimed(claim) => self.claimed(&claim),
+            Event::Refused(error) => {
+                self.cannot_be_had(&error);
+                self.take(netlink, on_loss, Input::AddressRefused).await;
+            }
             // Looking at the interface opens them again.
             Event::Broken => self.wire = None,
         }
@@ -376,31 +383,43 @@ impl Station {
 
     async fn add_addresses(&mut self, netlink: &Netlink) -> bool {
         let Some(wire) = &self.wire else { return false };
-        self.renew = Some(Instant::now() + self.lifetime.duration() / 3);
-        for prefix in &self.prefixes {
-            if wire.foreign.contains(&prefix.ip) {
-                continue;
-            }
-            if let Err(error) = netlink.add_address(wire.index, *prefix, self.lifetime).await {
-                tracing::error!(virtual_router = self.name, %error, "a virtual address cannot be had");
+        self.lease.begin(Instant::now());
+        for prefix in self.ours(wire) {
+            let lifetime = self.lease.lifetime();
+            if let Err(error) = netlink.add_address(wire.index, prefix, lifetime).await {
+                self.cannot_be_had(&error);
                 return false;
             }
         }
         true
     }
 
+    fn renew_addresses(&mut self, netlink: &Netlink) {
+        let Some(wire) = &self.wire else { return };
+        let (index, ours) = (wire.index, self.ours(wire));
+        self.lease.renew(Instant::now(), netlink, index, ours);
+    }
+
+    fn cannot_be_had(&self, error: &io::Error) {
+        tracing::error!(virtual_router = self.name, %error, "a virtual address cannot be had");
+    }
+
+    /// The addresses that are for us to add and to remove.
+    fn ours(&self, wire: &Wire) -> Vec<IpPrefix> {
+        let prefixes = self.prefixes.iter();
+        let ours = prefixes.filter(|prefix| !wire.foreign.contains(&prefix.ip));
+        ours.copied().collect()
+    }
+
     async fn remove_addresses(&mut self, netlink: &Netlink, on_loss: &OnLoss) {
-        self.renew = None;
+        self.lease.end();
         self.announcing.end();
         let lost: Vec<IpAddr> = self.prefixes.iter().map(|prefix| prefix.ip).collect();
         // A reset can only be sent from an address that is still here.
         on_loss(&lost);
         let Some(wire) = &self.wire else { return };
-        for prefix in &self.prefixes {
-            if wire.foreign.contains(&prefix.ip) {
-                continue;
-            }
-            if let Err(error) = netlink.remove_address(wire.index, *prefix).await {
+        for prefix in self.ours(wire) {
+            if let Err(error) = netlink.remove_address(wire.index, prefix).await {
                 tracing::error!(virtual_router = self.name, %error, "a virtual address stays for a moment");
             }
         }
@@ -491,7 +510,7 @@ impl Station {
 
     /// When something is to be done here by itself.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.router.deadline(), self.renew, self.announcing.due()]
+        [self.router.deadline(), self.lease.due(), self.announcing.due()]
             .into_iter()
             .flatten()
             .min()
@@ -503,11 +522,8 @@ impl Station {
         if self.router.deadline().is_some_and(|deadline| deadline <= now) {
             self.take(netlink, on_loss, Input::TimerDue).await;
         }
-        if self.renew.is_some_and(|renew| renew <= now)
-            && self.router.state() == State::Active
-            && !self.add_addresses(netlink).await
-        {
-            self.take(netlink, on_loss, Input::AddressRefused).await;
+        if self.lease.due().is_some_and(|due| due <= now) {
+            self.renew_addresses(netlink);
         }
         if self.announcing.take_due(now) {
             self.announce();

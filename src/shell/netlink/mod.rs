@@ -20,9 +20,12 @@ pub use monitor::{Change, Monitor};
 
 use std::fmt::Display;
 use std::io;
+use std::sync::mpsc;
+use std::thread;
 
 use nix::errno::Errno;
 use rtnetlink::Handle;
+use tokio::runtime::Builder;
 
 /// Asks the kernel and tells it what to do; a copy shares the socket.
 #[derive(Clone, Debug)]
@@ -31,18 +34,35 @@ pub struct Netlink {
 }
 
 impl Netlink {
-    /// Open a socket, which a task on the current runtime serves until the last
-    /// copy is gone.
+    /// Open a socket, which a thread of its own serves until the last copy is
+    /// gone: the kernel carries a request out while it is being sent, and lets
+    /// the sender wait for as long as others change networks.
     ///
     /// # Errors
-    /// When there can be no socket.
-    ///
-    /// # Panics
-    /// Outside of a runtime.
+    /// When there can be no socket, or no thread.
     pub fn connect() -> io::Result<Self> {
-        let (connection, handle, _) = rtnetlink::new_connection()?;
-        tokio::spawn(connection);
-        Ok(Self { handle })
+        let (tell, told) = mpsc::channel();
+        thread::Builder::new().name("netlink".into()).spawn(move || {
+            let serve = || {
+                let runtime = Builder::new_current_thread().enable_io().build()?;
+                let entered = runtime.enter();
+                let (connection, handle, _) = rtnetlink::new_connection()?;
+                drop(entered);
+                Ok((runtime, connection, handle))
+            };
+            // Whoever waits for it is there.
+            match serve() {
+                Ok((runtime, connection, handle)) => {
+                    let _ = tell.send(Ok(Self { handle }));
+                    runtime.block_on(connection);
+                }
+                Err(error) => {
+                    let _ = tell.send(Err(error));
+                }
+            }
+        })?;
+        told.recv()
+            .unwrap_or_else(|_| Err(io::Error::other("the thread of netlink has ended")))
     }
 }
 
