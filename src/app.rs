@@ -27,7 +27,7 @@ use crate::pure::config::{Config, Node, PoolId};
 use crate::shell::admin::{Answer, Question};
 use crate::shell::forward::proxy::{Bound, Budget, Listener, Proxy, raise_open_files};
 
-use self::election::{Command, Election};
+use self::election::{Command, Election, Turn};
 pub use self::probing::{Loaded, Probing};
 use self::status::Sources;
 use self::supervised::Supervised;
@@ -90,7 +90,10 @@ impl App {
                 let election = Election::start(
                     config,
                     node,
-                    Arc::new(move |addresses| losses.reset(addresses, RESET_BEFORE_LOSS)),
+                    Arc::new(move |turn, addresses| match turn {
+                        Turn::Come => losses.regain(addresses),
+                        Turn::Go => losses.reset(addresses, RESET_BEFORE_LOSS),
+                    }),
                 )?;
                 election::tracking::start(config, node, &pools, &probing, &election.commands(), &mut tasks);
                 Some(election)

@@ -358,6 +358,33 @@ fn connections_to_an_address_that_is_lost_are_reset_and_others_are_not() {
 }
 
 #[test]
+fn connection_still_waiting_for_its_endpoint_does_not_outlive_the_address() {
+    enclosed(async |mut world| {
+        let endpoint = world.host("endpoint", &["192.0.2.9/24"]).unwrap();
+        echo(&endpoint, "192.0.2.9:7".parse().unwrap());
+        let client = world.host("client", &["192.0.2.3/24"]).unwrap();
+        let patient = POOL.replace("fall = 1", "fall = 100") + "[daemon]\ndrain-timeout = \"10m\"\n";
+        let (mut a, b) = pair(&mut world, &document(&patient)).await;
+        found("a ready endpoint", async || {
+            a.status().await?.pools[0].endpoints[0].ready.then_some(())
+        })
+        .await;
+        endpoint.set_cable(false).unwrap();
+        let address = format!("{VIRTUAL}:6443");
+        let _waiting = client.within(|| TcpStream::connect(address)).unwrap();
+        found("its connection", async || {
+            (a.status().await?.listeners[0].connections == 1).then_some(())
+        })
+        .await;
+        a.signal(Signal::SIGTERM);
+        b.is("active").await;
+        endpoint.set_cable(true).unwrap();
+        // And not only when nobody waits for open connections any more.
+        found("the end", async || a.process.try_wait().unwrap()).await;
+    });
+}
+
+#[test]
 fn node_whose_pool_has_no_endpoint_stands_back_and_equal_reachability_moves_nothing() {
     enclosed(async |mut world| {
         let endpoint = world.host("endpoint", &["192.0.2.9/24"]).unwrap();

@@ -30,9 +30,19 @@ use self::status::RouterStatus;
 use crate::pure::config::{Config, Node};
 use crate::pure::vrrp::Fitness;
 
+/// What happens to virtual addresses of this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// They are about to be added.
+    Come,
+    /// They are lost, and about to be removed.
+    Go,
+}
+
 /// Called on the election's thread when this node has lost addresses, before
-/// they are removed; it returns once their connections are reset.
-pub type OnLoss = Arc<dyn Fn(&[IpAddr]) + Send + Sync>;
+/// they are removed; it returns once their connections are reset. Called, too,
+/// before addresses come, which ends that.
+pub type OnLoss = Arc<dyn Fn(Turn, &[IpAddr]) + Send + Sync>;
 
 /// What the driver is told.
 pub enum Command {

@@ -5,10 +5,10 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::OnLoss;
 use super::announcing::Announcing;
 use super::lease::Lease;
 use super::status::{PeerStatus, RouterStatus, seconds};
+use super::{OnLoss, Turn};
 use crate::pure::addr::IpPrefix;
 use crate::pure::config::{self, Arp, Config, Node, VirtualRouter as Settings};
 use crate::pure::vrrp::timers::active_down_interval;
@@ -343,7 +343,10 @@ impl Station {
     async fn carry_out(&mut self, netlink: &Netlink, on_loss: &OnLoss, output: Output) -> bool {
         match output {
             Output::Send(advertisement, form) => self.send(&advertisement, form),
-            Output::AddAddresses => return self.add_addresses(netlink).await,
+            Output::AddAddresses => {
+                on_loss(Turn::Come, &self.addresses());
+                return self.add_addresses(netlink).await;
+            }
             Output::RemoveAddresses => self.remove_addresses(netlink, on_loss).await,
             Output::Announce => self.announcing.begin(Instant::now()),
             Output::Changed { from, to, why } => self.changed(from, to, why),
@@ -381,6 +384,10 @@ impl Station {
         }
     }
 
+    fn addresses(&self) -> Vec<IpAddr> {
+        self.prefixes.iter().map(|prefix| prefix.ip).collect()
+    }
+
     async fn add_addresses(&mut self, netlink: &Netlink) -> bool {
         let Some(wire) = &self.wire else { return false };
         self.lease.begin(Instant::now());
@@ -414,9 +421,8 @@ impl Station {
     async fn remove_addresses(&mut self, netlink: &Netlink, on_loss: &OnLoss) {
         self.lease.end();
         self.announcing.end();
-        let lost: Vec<IpAddr> = self.prefixes.iter().map(|prefix| prefix.ip).collect();
         // A reset can only be sent from an address that is still here.
-        on_loss(&lost);
+        on_loss(Turn::Go, &self.addresses());
         let Some(wire) = &self.wire else { return };
         for prefix in self.ours(wire) {
             if let Err(error) = netlink.remove_address(wire.index, prefix).await {

@@ -104,6 +104,7 @@ async fn run(
     mut phase: watch::Receiver<Phase>,
     losses: watch::Receiver<Loss>,
 ) {
+    leash::watch_for(losses.borrow().gone.clone());
     let mut tasks = JoinSet::new();
     tasks.spawn(moment::tick());
     tasks.spawn(losing(losses));
@@ -133,7 +134,7 @@ async fn run(
 async fn losing(mut losses: watch::Receiver<Loss>) {
     while losses.changed().await.is_ok() {
         let loss = losses.borrow_and_update().clone();
-        leash::pull_lost(loss.addresses()).await;
+        leash::pull_lost().await;
         loss.done();
     }
 }

@@ -3,13 +3,13 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::mem;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use tokio::net::TcpStream;
 
+use super::loss::Gone;
 use super::moment;
 use super::pool::Pool;
 use super::record::Cause;
@@ -26,8 +26,8 @@ struct Open {
     leashes: HashMap<u64, Arc<Leash>>,
     /// Entered since the last moment ended.
     young: Vec<u64>,
-    /// Addresses that are leaving this machine.
-    lost: Vec<IpAddr>,
+    /// Addresses that leave this machine, or have left it.
+    gone: Arc<Gone>,
 }
 
 /// One end is held by the connection's task, the other by its core.
@@ -61,16 +61,19 @@ impl Held {
             of_age: AtomicBool::new(false),
             waker: Mutex::new(None),
         });
-        let number = OPEN.with_borrow_mut(|open| {
+        let (number, some_gone) = OPEN.with_borrow_mut(|open| {
             open.next += 1;
             open.leashes.insert(open.next, leash.clone());
             open.young.push(open.next);
-            open.next
+            (open.next, open.gone.some())
         });
         moment::want();
         // The endpoint may have gone down while we connected to it.
         if leash.pool.view().reset[endpoint.index()] {
             leash.pull(ENDPOINT_DOWN);
+        } else if some_gone {
+            // And so may the address, in which case nobody else tells it.
+            leash.pull(ADDRESS_LOST);
         }
         Self { number, leash }
     }
@@ -139,11 +142,16 @@ pub fn pull_down(pool: &Arc<Pool>) {
     });
 }
 
+/// Have this core's connections to addresses that are gone end, now and from
+/// now on.
+pub fn watch_for(gone: Arc<Gone>) {
+    OPEN.with_borrow_mut(|open| open.gone = gone);
+}
+
 /// End this core's connections to addresses that are leaving this machine.
 /// Returns when it is done: until then the addresses must stay, for a reset
 /// cannot be sent from one that has gone.
-pub async fn pull_lost(addresses: &[IpAddr]) {
-    OPEN.with_borrow_mut(|open| open.lost = addresses.to_vec());
+pub async fn pull_lost() {
     each(|leash| {
         if leash.pulled.load(Ordering::Relaxed) == NOT_PULLED {
             leash.pull(ADDRESS_LOST);
@@ -155,10 +163,10 @@ pub async fn pull_lost(addresses: &[IpAddr]) {
     }
 }
 
-/// Whether the address that the client connected to is leaving.
+/// Whether the address that the client connected to is leaving, or has left.
 fn is_lost(client: &TcpStream) -> bool {
     let address = client.local_addr().map(|address| address.ip().to_canonical());
-    OPEN.with_borrow(|open| address.is_ok_and(|address| open.lost.contains(&address)))
+    OPEN.with_borrow(|open| address.is_ok_and(|address| open.gone.contains(address)))
 }
 
 /// End all of this core's connections.
