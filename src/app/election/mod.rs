@@ -7,8 +7,9 @@
 //!  tracking: pools, files, interfaces, checks ── Fitness ──► driver
 //! ```
 //!
-//! The thread shares nothing with the cores that carry traffic, so that no
-//! amount of it delays an advertisement.
+//! The thread shares nothing with the cores that carry traffic, and comes before
+//! everything ordinary on them where that is allowed, so that no amount of
+//! traffic delays an advertisement.
 
 mod announcing;
 mod driver;
@@ -17,11 +18,16 @@ mod station;
 pub mod status;
 pub mod tracking;
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use thread_priority::{
+    Error, RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 
@@ -93,6 +99,8 @@ impl Election {
                     let driver = Driver::new(&config, &node, on_loss).await;
                     let _ = ready.send(driver.as_ref().map(|_| ()).map_err(Clone::clone));
                     if let Ok(driver) = driver {
+                        // Threads that it has started are ordinary ones.
+                        come_first();
                         driver.run(told).await;
                     }
                 });
@@ -131,5 +139,22 @@ impl Election {
     fn tell(&self, command: Command) {
         // A driver that has ended needs no telling.
         let _ = self.commands.send(command);
+    }
+}
+
+/// Let nothing ordinary come before this thread, where that is allowed
+/// (`CAP_SYS_NICE`, or a limit `RTPRIO` above 0).
+fn come_first() {
+    let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin);
+    // The least of them: the kernel has its own threads above it.
+    if let Err(error) = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy) {
+        let why = match error {
+            Error::OS(number) => io::Error::from_raw_os_error(number).to_string(),
+            other => other.to_string(),
+        };
+        tracing::info!(
+            why,
+            "no real-time priority: busy cores may delay advertisements (the capability SYS_NICE allows it)"
+        );
     }
 }
