@@ -14,6 +14,7 @@
 mod announcing;
 mod driver;
 mod lease;
+mod sentences;
 mod station;
 pub mod status;
 pub mod tracking;

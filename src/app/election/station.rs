@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::announcing::Announcing;
 use super::lease::Lease;
+use super::sentences::{self, News};
 use super::status::{PeerStatus, RouterStatus, seconds};
 use super::{OnLoss, Turn};
 use crate::pure::addr::IpPrefix;
@@ -22,15 +23,9 @@ use crate::shell::vrrp::{
     gratuitous_arp, unsolicited_advertisement,
 };
 
-/// Shortest time between two log lines about the same.
-const BETWEEN_LINES: Duration = Duration::from_secs(60);
-
 /// How long after taking over the one that was Active before may still say that
 /// it has the addresses, and how long between two answers to whoever does.
 const CONTEST: Duration = Duration::from_secs(1);
-
-/// Most different things that are remembered as said.
-const MOST_SAID: usize = 64;
 
 /// RFC 9568 §5.1.1.2 and §5.1.2.2.
 const GROUP_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18));
@@ -55,7 +50,7 @@ pub struct Station {
     own: Conditions,
     lowered_by: Vec<String>,
     counters: BTreeMap<&'static str, u64>,
-    said: BTreeMap<String, Instant>,
+    news: News,
     since: SystemTime,
     why: String,
     /// When it last had reason to say that the addresses are here.
@@ -152,7 +147,7 @@ impl Station {
             own: Conditions::default(),
             lowered_by: Vec::new(),
             counters: BTreeMap::new(),
-            said: BTreeMap::new(),
+            news: News::default(),
             since: SystemTime::now(),
             why: "not started".into(),
             asserted: Instant::now(),
@@ -284,7 +279,7 @@ impl Station {
             }
             Event::Heard(Heard::Malformed(source, why)) => {
                 self.count("malformed");
-                if self.is_news(format!("malformed {source}")) {
+                if self.news.is_news(format!("malformed {source}")) {
                     tracing::warn!(virtual_router = self.name, %source, why, "an advertisement cannot be read");
                 }
             }
@@ -311,7 +306,7 @@ impl Station {
         }
         self.asserted = Instant::now();
         self.count("address-claimed-by-another");
-        if self.is_news(format!("claim {} {:?}", claim.ip, claim.mac)) {
+        if self.news.is_news(format!("claim {} {:?}", claim.ip, claim.mac)) {
             let mac = claim.mac.map(|byte| format!("{byte:02x}")).join(":");
             tracing::error!(
                 virtual_router = self.name,
@@ -351,7 +346,7 @@ impl Station {
             Output::Announce => self.announcing.begin(Instant::now()),
             Output::Changed { from, to, why } => self.changed(from, to, why),
             Output::Ignored(source, reason) => self.ignored(source, reason),
-            Output::Noticed(notice) => self.noticed(notice),
+            Output::Noticed(notice) => self.noticed(&notice),
         }
         true
     }
@@ -378,7 +373,7 @@ impl Station {
         self.count("sent");
         if let Some((destination, error)) = failure {
             self.count("send-failed");
-            if self.is_news(format!("send {destination}")) {
+            if self.news.is_news(format!("send {destination}")) {
                 tracing::warn!(virtual_router = self.name, %destination, %error, "cannot send an advertisement");
             }
         }
@@ -448,68 +443,20 @@ impl Station {
 
     fn ignored(&mut self, source: IpAddr, reason: Reason) {
         self.count(reason.word());
-        let says = match reason {
-            // Ordinary: other clusters on the link, and life before the start.
-            Reason::Vrid | Reason::NotTakingPart | Reason::Family | Reason::NotTheActive => return,
-            Reason::OwnAddress => "sends from this node's address".to_string(),
-            Reason::HopLimit(limit) => format!("comes from beyond the link, or forged: TTL {limit}"),
-            Reason::Version(version) => format!(
-                "speaks version {version}, this node speaks {}",
-                self.router.parameters().version.get()
-            ),
-            Reason::Authentication => "has another password, or none where there is one".into(),
-            Reason::Interval => "has another advertisement interval, which version 2 does not allow".into(),
-            Reason::Mode if self.router.parameters().unicast => "sends multicast, agreed is unicast".into(),
-            Reason::Mode => "sends unicast, agreed is multicast".into(),
-            Reason::NotAPeer => "is no node of the document".into(),
+        let Some(says) = sentences::ignored(reason, self.router.parameters()) else {
+            return;
         };
-        if self.is_news(format!("{} {source}", reason.word())) {
+        if self.news.is_news(format!("{} {source}", reason.word())) {
             tracing::warn!(virtual_router = self.name, %source, "a router is not heard: it {says}");
         }
     }
 
-    fn noticed(&mut self, notice: Notice) {
-        let (word, key, says) = match notice {
-            Notice::IntervalDiffers(who) => (
-                "interval-differs",
-                who.to_string(),
-                format!("{who} has another advertisement interval; it is adopted"),
-            ),
-            Notice::AddressesDiffer(who) => (
-                "addresses-differ",
-                who.to_string(),
-                format!("{who} has other virtual addresses: the documents differ"),
-            ),
-            Notice::TwoActive(who) => (
-                "two-active",
-                who.to_string(),
-                format!("{who} is active too, with a lower priority: it does not hear this node"),
-            ),
-            Notice::TwoOwners(who) => (
-                "two-owners",
-                who.to_string(),
-                format!("{who} has priority 255 too: an address has one owner"),
-            ),
-            Notice::PutBack(address) => {
-                self.count("put-back");
-                tracing::warn!(
-                    virtual_router = self.name,
-                    %address,
-                    "somebody removed a virtual address; it is put back"
-                );
-                return;
-            }
-            Notice::NobodyElse => {
-                tracing::warn!(virtual_router = self.name, "there is nobody to hand over to");
-                return;
-            }
-            Notice::NobodyTookOver => {
-                tracing::warn!(virtual_router = self.name, "nobody took over; the addresses stay");
-                return;
-            }
-        };
-        self.count(word);
-        if self.is_news(format!("{word} {key}")) {
+    fn noticed(&mut self, notice: &Notice) {
+        let (word, who, says) = sentences::noticed(notice);
+        if let Some(word) = word {
+            self.count(word);
+        }
+        if who.is_none_or(|who| self.news.is_news(format!("{word:?} {who}"))) {
             tracing::warn!(virtual_router = self.name, "{says}");
         }
     }
@@ -662,17 +609,6 @@ impl Station {
 
     fn count(&mut self, word: &'static str) {
         *self.counters.entry(word).or_default() += 1;
-    }
-
-    /// Whether nothing was said of this for a while; forgers must not fill the log.
-    fn is_news(&mut self, what: String) -> bool {
-        let now = Instant::now();
-        self.said.retain(|_, at| now.duration_since(*at) < BETWEEN_LINES);
-        if self.said.contains_key(&what) || self.said.len() >= MOST_SAID {
-            return false;
-        }
-        self.said.insert(what, now);
-        true
     }
 }
 
