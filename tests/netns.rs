@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use catamaran::commands::lab::world::{Host, INTERFACE, World};
 use catamaran::pure::addr::IpPrefix;
-use catamaran::shell::netlink::{Change, Lifetime, Link, Monitor, Netlink};
+use catamaran::shell::netlink::{
+    ArpSettings, Change, Lifetime, Link, Macvlan, Monitor, Netlink, arp_settings,
+};
 use catamaran::shell::vrrp::{
     AddressWitness, AdvertisementSocket, Announcer, ArpOperation, Claim, Family, LARGEST, Mode, Received,
     forwards, gratuitous_arp, unsolicited_advertisement,
@@ -486,7 +488,7 @@ fn monitor_that_was_not_read_says_so_and_then_tells_what_is_new() {
 }
 
 #[test]
-fn macvlan_is_made_with_the_virtual_mac_and_removed_once() {
+fn macvlan_is_made_with_the_virtual_mac_and_settings_of_its_own_and_removed_once() {
     enclosed(async |mut world| {
         let mut machine = Machine::new(&mut world, "lb", 1).await;
         // RFC 9568 §7.3: of virtual router 51.
@@ -494,23 +496,68 @@ fn macvlan_is_made_with_the_virtual_mac_and_removed_once() {
         let add = || {
             machine
                 .netlink
-                .add_macvlan(machine.index, "vrrp4.51", virtual_mac)
+                .add_macvlan(machine.index, "vr4-33-20", virtual_mac)
         };
         let index = add().await.unwrap();
-        let state = machine.netlink.link("vrrp4.51").await.unwrap().unwrap().state;
+        let state = async || machine.netlink.link("vr4-33-20").await.unwrap().unwrap().state;
+        let before = state().await;
         assert_eq!(
-            (state.index, state.mac, state.up),
-            (index, Some(virtual_mac), true)
+            (before.index, before.mac, before.up),
+            (index, Some(virtual_mac), false)
         );
         assert_eq!(add().await.unwrap_err().kind(), ErrorKind::AlreadyExists);
+        for (setting, value) in [("arp_ignore", "1"), ("rp_filter", "2")] {
+            let file = format!("/proc/sys/net/ipv4/conf/vr4-33-20/{setting}");
+            let found = machine.host.within(|| std::fs::read_to_string(file)).unwrap();
+            assert_eq!(found.trim(), value, "{setting}");
+        }
+        machine.netlink.switch_on(index).await.unwrap();
+        assert!(state().await.up);
+        let shown = run(&machine.host, "ip -details address show vr4-33-20");
+        assert!(shown.contains("macvlan mode bridge"), "{shown}");
+        // A link-local address would be there at once.
+        assert!(!shown.contains("inet"), "{shown}");
+        let expected = Macvlan {
+            index,
+            name: "vr4-33-20".into(),
+            mac: virtual_mac,
+        };
+        assert_eq!(machine.netlink.macvlans().await.unwrap(), [expected]);
+        // By whichever socket.
+        let apart = at(&machine.host, Netlink::connect_apart).unwrap();
         for _ in 0..2 {
-            machine.netlink.remove_macvlan("vrrp4.51").await.unwrap();
+            apart.remove_link(index).await.unwrap();
         }
         machine
             .change(|change| (*change == Change::LinkGone { index }).then_some(()))
             .await;
-        let refused = machine.netlink.remove_macvlan(INTERFACE).await.unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+        assert_eq!(machine.netlink.macvlans().await.unwrap(), []);
+        let error = machine.netlink.switch_on(index).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    });
+}
+
+#[test]
+fn arp_settings_are_the_interfaces_or_those_of_all() {
+    enclosed(async |mut world| {
+        let machine = Machine::new(&mut world, "lb", 1).await;
+        let settings = || machine.host.within(|| arp_settings(INTERFACE));
+        let set = |of: &str, setting: &str, value: &str| {
+            let file = format!("/proc/sys/net/ipv4/conf/{of}/{setting}");
+            machine.host.within(|| std::fs::write(file, value)).unwrap();
+        };
+        let expected = |ignore, announce| Some(ArpSettings { ignore, announce });
+        for of in ["all", INTERFACE] {
+            set(of, "arp_ignore", "0");
+            set(of, "arp_announce", "0");
+        }
+        assert_eq!(settings(), expected(0, 0));
+        set(INTERFACE, "arp_ignore", "1");
+        set("all", "arp_announce", "2");
+        assert_eq!(settings(), expected(1, 2));
+        set("all", "arp_ignore", "2");
+        assert_eq!(settings(), expected(2, 2));
+        assert_eq!(machine.host.within(|| arp_settings("eth7")), None);
     });
 }
 

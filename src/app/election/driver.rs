@@ -16,11 +16,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, sleep_until};
 
 use super::station::{Conditions, Event, Station};
-use super::{Command, OnLoss};
+use super::{Command, OnLoss, virtual_mac};
 use crate::pure::config::{Config, Node};
 use crate::pure::vrrp::Input;
 use crate::shell::capabilities::{Capability, missing};
-use crate::shell::netlink::{Change, Monitor, Netlink};
+use crate::shell::netlink::{Change, LinkState, Monitor, Netlink};
 
 /// When to look again at what could not be had.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -90,6 +90,9 @@ impl Driver {
                 }
             }
             if self.ending && self.stations.iter().all(Station::stopped) {
+                for station in &mut self.stations {
+                    station.gone().await;
+                }
                 return;
             }
             match self.wait(&mut commands).await {
@@ -174,9 +177,15 @@ impl Driver {
     async fn changed(&mut self, change: Change) {
         for station in &mut self.stations {
             let concerned = match &change {
-                Change::AddressGone { index, ip } if station.is_on(*index) => {
-                    station.address_gone(&self.netlink, &self.on_loss, *ip).await;
-                    true
+                Change::AddressGone { index, .. } if station.has_addresses_on(*index) => {
+                    station.see_to_addresses(&self.netlink, &self.on_loss).await;
+                    station.is_on(*index)
+                }
+                Change::LinkGone { index } | Change::LinkChanged(LinkState { index, .. })
+                    if station.owns(*index) =>
+                {
+                    station.see_to_addresses(&self.netlink, &self.on_loss).await;
+                    false
                 }
                 Change::LinkGone { index }
                 | Change::AddressAdded { index, .. }
@@ -246,11 +255,12 @@ async fn until(then: Option<Instant>) {
     }
 }
 
-/// Remove the virtual addresses of a former life, before anybody is elected.
+/// Remove the virtual addresses of a former life and the interfaces made for
+/// them, before anybody is elected.
 async fn sweep(netlink: &Netlink) -> std::io::Result<()> {
     for (index, prefix) in netlink.marked_addresses().await? {
         netlink.remove_address(index, prefix).await?;
         tracing::info!(address = %prefix, "removed a virtual address that a former life left");
     }
-    Ok(())
+    virtual_mac::sweep(netlink).await
 }

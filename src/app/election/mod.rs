@@ -18,6 +18,7 @@ mod sentences;
 mod station;
 pub mod status;
 pub mod tracking;
+mod virtual_mac;
 
 use std::io;
 use std::net::IpAddr;

@@ -9,6 +9,7 @@ use super::announcing::Announcing;
 use super::lease::Lease;
 use super::sentences::{self, News};
 use super::status::{PeerStatus, RouterStatus, seconds};
+use super::virtual_mac::{VirtualLink, VirtualMac};
 use super::{OnLoss, Turn};
 use crate::pure::addr::IpPrefix;
 use crate::pure::config::{self, Arp, Config, Node, VirtualRouter as Settings};
@@ -42,6 +43,8 @@ pub struct Station {
     lease: Lease,
     router: VirtualRouter,
     wire: Option<Wire>,
+    /// Makes the interface that has the addresses, where it is not the wire's.
+    virtual_mac: Option<VirtualMac>,
     announcing: Announcing,
     arp: &'static [ArpOperation],
     /// Its group, whose routers stand back together.
@@ -124,6 +127,11 @@ impl Station {
         let source = named_source.unwrap_or(unknown);
         let parameters = config::parameters(config, settings, node, source)?;
         let longest = active_down_interval(parameters.version, Priority::LAST, parameters.interval);
+        let virtual_mac = settings
+            .virtual_mac
+            .then(|| VirtualMac::new(if ipv4 { Family::V4 } else { Family::V6 }, parameters.vrid))
+            .transpose()
+            .map_err(|error| format!("virtual router {}: {error}", settings.name))?;
         let others = config.nodes.iter().filter(|other| other.name != node.name);
         Ok(Self {
             name: settings.name.clone(),
@@ -137,6 +145,7 @@ impl Station {
             lease: Lease::new(Lifetime::at_least(longest + Duration::from_secs(1))),
             router: VirtualRouter::new(parameters),
             wire: None,
+            virtual_mac,
             announcing: Announcing::new(&settings.announce),
             arp: match settings.announce.arp {
                 Arp::Request => &[ArpOperation::Request],
@@ -191,6 +200,7 @@ impl Station {
                 ))
             })?;
             self.wire = Some(wire);
+            self.warn_of_settings();
         }
         if let Some(wire) = &mut self.wire {
             wire.mac = state.mac;
@@ -296,10 +306,14 @@ impl Station {
     /// Somebody else than us, or than the Active that is meant to have it, says
     /// to have a virtual address.
     fn claimed(&mut self, claim: &Claim) {
-        let ours = self.wire.as_ref().and_then(|wire| wire.mac);
+        let ours = [
+            self.wire.as_ref().and_then(|wire| wire.mac),
+            // Of the former Active one too, for as long as it hands over.
+            self.virtual_mac.as_ref().map(VirtualMac::mac),
+        ];
         if self.router.state() != State::Active
             || self.router.hands_over()
-            || ours == Some(claim.mac)
+            || ours.contains(&Some(claim.mac))
             || self.asserted.elapsed() < CONTEST
         {
             return;
@@ -353,6 +367,8 @@ impl Station {
 
     fn send(&mut self, advertisement: &Advertisement, form: ChecksumForm) {
         let Some(wire) = &self.wire else { return };
+        // RFC 9568 §7.2: with the virtual MAC as source.
+        let socket = self.virtual_link().map_or(&wire.socket, |link| &link.socket);
         let parameters = self.router.parameters();
         let source = parameters.source;
         let destinations = if parameters.unicast {
@@ -366,7 +382,7 @@ impl Station {
         for destination in destinations {
             let carrier = Carrier { source, destination };
             let message = advertisement.encode(carrier, form);
-            if let Err(error) = wire.socket.send(source, destination, &message) {
+            if let Err(error) = socket.send(source, destination, &message) {
                 failure = Some((destination, error));
             }
         }
@@ -384,21 +400,31 @@ impl Station {
     }
 
     async fn add_addresses(&mut self, netlink: &Netlink) -> bool {
-        let Some(wire) = &self.wire else { return false };
         self.lease.begin(Instant::now());
-        for prefix in self.ours(wire) {
-            let lifetime = self.lease.lifetime();
-            if let Err(error) = netlink.add_address(wire.index, prefix, lifetime).await {
-                self.cannot_be_had(&error);
-                return false;
-            }
+        let added = self.try_add_addresses(netlink).await;
+        if let Err(error) = &added {
+            self.cannot_be_had(error);
         }
-        true
+        added.is_ok()
+    }
+
+    async fn try_add_addresses(&mut self, netlink: &Netlink) -> io::Result<()> {
+        let Some(wire) = &self.wire else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let index = match &mut self.virtual_mac {
+            Some(virtual_mac) => virtual_mac.make(netlink, wire.index).await?,
+            None => wire.index,
+        };
+        for prefix in self.prefixes_of_ours() {
+            netlink.add_address(index, *prefix, self.lease.lifetime()).await?;
+        }
+        Ok(())
     }
 
     fn renew_addresses(&mut self, netlink: &Netlink) {
-        let Some(wire) = &self.wire else { return };
-        let (index, ours) = (wire.index, self.ours(wire));
+        let Some(index) = self.holder() else { return };
+        let ours = self.prefixes_of_ours().copied().collect();
         self.lease.renew(Instant::now(), netlink, index, ours);
     }
 
@@ -406,23 +432,46 @@ impl Station {
         tracing::error!(virtual_router = self.name, %error, "a virtual address cannot be had");
     }
 
-    /// The addresses that are for us to add and to remove.
-    fn ours(&self, wire: &Wire) -> Vec<IpPrefix> {
-        let prefixes = self.prefixes.iter();
-        let ours = prefixes.filter(|prefix| !wire.foreign.contains(&prefix.ip));
-        ours.copied().collect()
-    }
-
     async fn remove_addresses(&mut self, netlink: &Netlink, on_loss: &OnLoss) {
         self.lease.end();
         self.announcing.end();
         // A reset can only be sent from an address that is still here.
         on_loss(Turn::Go, &self.addresses());
-        let Some(wire) = &self.wire else { return };
-        for prefix in self.ours(wire) {
-            if let Err(error) = netlink.remove_address(wire.index, prefix).await {
+        for prefix in self.prefixes_of_ours() {
+            let Some(index) = self.holder() else { break };
+            if let Err(error) = netlink.remove_address(index, *prefix).await {
                 tracing::error!(virtual_router = self.name, %error, "a virtual address stays for a moment");
             }
+        }
+        if let Some(virtual_mac) = &mut self.virtual_mac {
+            virtual_mac.remove();
+        }
+    }
+
+    /// Those that are ours to add and remove.
+    fn prefixes_of_ours(&self) -> impl Iterator<Item = &IpPrefix> {
+        let foreign = self.wire.as_ref().map_or(&[][..], |wire| &wire.foreign);
+        self.prefixes
+            .iter()
+            .filter(|prefix| !foreign.contains(&prefix.ip))
+    }
+
+    /// The interface with the virtual MAC, while there is one.
+    fn virtual_link(&self) -> Option<&VirtualLink> {
+        self.virtual_mac.as_ref()?.link()
+    }
+
+    /// The index of the interface that has the addresses while it is Active.
+    fn holder(&self) -> Option<u32> {
+        match &self.virtual_mac {
+            Some(virtual_mac) => virtual_mac.link().map(|link| link.index),
+            None => self.wire.as_ref().map(|wire| wire.index),
+        }
+    }
+
+    fn warn_of_settings(&mut self) {
+        if let Some(virtual_mac) = &mut self.virtual_mac {
+            virtual_mac.warn_of_settings(&self.name, &self.interface);
         }
     }
 
@@ -439,6 +488,9 @@ impl Station {
         let (router, from, to) = (&self.name, from.word(), to.word());
         let (why, priority) = (&self.why, self.router.priority().get());
         tracing::info!(virtual_router = router, from, priority, why, "{to}");
+        if self.router.state() == State::Active {
+            self.warn_of_settings();
+        }
     }
 
     fn ignored(&mut self, source: IpAddr, reason: Reason) {
@@ -487,7 +539,11 @@ impl Station {
         let Some(wire) = &self.wire else { return };
         // Without Ethernet nobody has to learn anything.
         let Some(mac) = wire.mac else { return };
-        let router = forwards(&self.interface);
+        let (announcer, mac, interface) = match (&self.virtual_mac, self.virtual_link()) {
+            (Some(virtual_mac), Some(link)) => (&link.announcer, virtual_mac.mac(), &link.name),
+            _ => (&wire.announcer, mac, &self.interface),
+        };
+        let router = forwards(interface);
         let mut failed = false;
         for prefix in &self.prefixes {
             let frames = match prefix.ip {
@@ -499,7 +555,7 @@ impl Station {
                 IpAddr::V6(ip) => vec![unsolicited_advertisement(mac, ip, router)],
             };
             for frame in frames {
-                failed |= wire.announcer.send(&frame).is_err();
+                failed |= announcer.send(&frame).is_err();
             }
         }
         self.count(if failed { "announce-failed" } else { "announced" });
@@ -547,13 +603,39 @@ impl Station {
         self.wire.as_ref().is_none_or(|wire| wire.index == index)
     }
 
-    /// An address was removed from its interface.
-    pub async fn address_gone(&mut self, netlink: &Netlink, on_loss: &OnLoss, ip: IpAddr) {
-        // We may have removed it ourselves, and added it again since.
-        let link = netlink.link(&self.interface).await.ok().flatten();
-        let is_there = |link: Link| link.addresses.iter().any(|address| address.prefix.ip == ip);
-        if !link.is_some_and(is_there) {
+    /// The interface that has its addresses has this index.
+    pub fn has_addresses_on(&self, index: u32) -> bool {
+        self.holder() == Some(index)
+    }
+
+    /// The interface with its virtual MAC has this index.
+    pub fn owns(&self, index: u32) -> bool {
+        self.virtual_link().is_some_and(|link| link.index == index)
+    }
+
+    /// Something about the interface that has its addresses has changed.
+    pub async fn see_to_addresses(&mut self, netlink: &Netlink, on_loss: &OnLoss) {
+        if self.router.state() != State::Active {
+            return;
+        }
+        let name = self.virtual_link().map_or(&self.interface, |link| &link.name);
+        let link = netlink.link(name).await.ok().flatten();
+        // We may have removed one ourselves, and added it again since.
+        let link = link.filter(|link| link.state.up && self.has_addresses_on(link.state.index));
+        let is_missing = |prefix: &&IpPrefix| {
+            let mut there = link.iter().flat_map(|link| &link.addresses);
+            !there.any(|address| address.prefix.ip == prefix.ip)
+        };
+        let missing = self.prefixes_of_ours().find(is_missing).map(|prefix| prefix.ip);
+        if let Some(ip) = missing {
             self.take(netlink, on_loss, Input::AddressGone(ip)).await;
+        }
+    }
+
+    /// Wait until nothing is left of it after a shutdown.
+    pub async fn gone(&mut self) {
+        if let Some(virtual_mac) = &mut self.virtual_mac {
+            virtual_mac.gone().await;
         }
     }
 

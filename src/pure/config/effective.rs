@@ -81,6 +81,7 @@ fn router(router: &VirtualRouter, config: &Config) -> file::VirtualRouter {
             .clone()
             .map(|pass| file::Authentication { pass: Some(pass) }),
         unicast: Some(router.unicast),
+        virtual_mac: Some(router.virtual_mac),
         preempt: Some(router.preempt),
         preempt_delay: Some(Time(router.preempt_delay)),
         accept: Some(router.accept),

@@ -117,6 +117,15 @@ pub struct VirtualRouter {
     /// Send advertisements to the other nodes' addresses instead of the multicast group. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unicast: Option<bool>,
+    /// Give the virtual addresses a MAC of their own, 00:00:5e:00:01:VRID (IPv6: 00:00:5e:00:02:VRID), as
+    /// the RFC has it: it moves with them, so clients have nothing to learn. It is on a macvlan interface
+    /// that only the Active node has. It works where a port may use a second MAC, as on switches of your
+    /// own. It breaks in most clouds, on virtual switches that refuse forged MACs or do not learn them
+    /// (VMware, OpenStack), on Wi-Fi and with 802.1X. Every node needs
+    /// `net.ipv4.conf.INTERFACE.arp_ignore=1` and `.arp_announce=2` for IPv4, and a firewall that does not
+    /// insist that packets come in where answers go out. Agree on it on all nodes. Default: false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_mac: Option<bool>,
     /// Take the addresses back from a node of lower priority. Default: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preempt: Option<bool>,

@@ -112,6 +112,9 @@ pub struct VirtualRouter {
     pub password: Option<String>,
     /// Advertise to the other nodes' addresses instead of the multicast group. Default false.
     pub unicast: bool,
+    /// The addresses have the MAC of the virtual router instead of the interface's; then
+    /// `unicast` is false, and no node owns one of them. Default false.
+    pub virtual_mac: bool,
     /// Take the address back from a node of lower priority. Default true.
     pub preempt: bool,
     /// Wait before preempting. Default 0s.

@@ -43,6 +43,11 @@ impl Vrid {
     pub const fn get(self) -> u8 {
         self.0
     }
+
+    /// The MAC of the virtual router itself, whoever is Active (RFC 9568 §7.3).
+    pub const fn mac(self, ipv6: bool) -> [u8; 6] {
+        [0x00, 0x00, 0x5E, 0x00, if ipv6 { 2 } else { 1 }, self.0]
+    }
 }
 
 impl fmt::Display for Vrid {
@@ -67,5 +72,18 @@ impl Version {
             Self::V2 => 2,
             Self::V3 => 3,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // RFC 9568 §7.3.
+    #[test]
+    fn virtual_mac_is_the_rfcs() {
+        let vrid = Vrid::new(51).unwrap();
+        assert_eq!(vrid.mac(false), [0x00, 0x00, 0x5E, 0x00, 0x01, 0x33]);
+        assert_eq!(vrid.mac(true), [0x00, 0x00, 0x5E, 0x00, 0x02, 0x33]);
     }
 }

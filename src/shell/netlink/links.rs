@@ -1,15 +1,12 @@
-//! Interfaces: their state, their addresses, and macvlan interfaces of our own.
+//! Interfaces: their state and their addresses.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures_util::TryStreamExt;
 use nix::errno::Errno;
-use rtnetlink::LinkMacVlan;
 use rtnetlink::packet_route::address::{AddressFlags, AddressMessage, AddressScope};
-use rtnetlink::packet_route::link::{
-    InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, MacVlanMode,
-};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
 
 use super::addresses::{flags_of, is_ours, prefix_of};
 use super::{Netlink, errno, refused};
@@ -81,52 +78,6 @@ impl Netlink {
         }))
     }
 
-    /// Make an interface on top of `parent` that has a hardware address of its
-    /// own, and switch it on. Gives its index.
-    ///
-    /// It is private: it does not talk to others on the same parent, which the
-    /// virtual router's addresses do not need.
-    ///
-    /// # Errors
-    /// Name the new interface. `AlreadyExists` when there is one of that name:
-    /// [`Netlink::remove_macvlan`] first.
-    pub async fn add_macvlan(&self, parent: u32, name: &str, mac: [u8; 6]) -> io::Result<u32> {
-        let wrong = |error| refused(format_args!("cannot make the interface {name}"), error);
-        let link = LinkMacVlan::new(name, parent, MacVlanMode::Private)
-            .address(mac.to_vec())
-            .up()
-            .build();
-        self.handle.link().add(link).execute().await.map_err(wrong)?;
-        match self.link_message(name).await? {
-            Some(made) => Ok(made.header.index),
-            None => Err(io::Error::new(
-                io::ErrorKind::NotFound,
-                format!("the interface {name} was removed at once"),
-            )),
-        }
-    }
-
-    /// Remove a macvlan interface with its addresses; harmless when there is none.
-    ///
-    /// # Errors
-    /// Name the interface. `InvalidInput` when it is not a macvlan: it is not
-    /// ours and stays.
-    pub async fn remove_macvlan(&self, name: &str) -> io::Result<()> {
-        let Some(link) = self.link_message(name).await? else {
-            return Ok(());
-        };
-        if !is_macvlan(&link) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("the interface {name} is not a macvlan and stays"),
-            ));
-        }
-        match self.handle.link().del(link.header.index).execute().await {
-            Err(rtnetlink::Error::NetlinkError(answer)) if is_absence(&answer.to_io()) => Ok(()),
-            done => done.map_err(|error| refused(format_args!("cannot remove the interface {name}"), error)),
-        }
-    }
-
     /// The interface's name, or its number when it has none any more.
     pub(super) async fn name_of(&self, index: u32) -> String {
         let mut answers = std::pin::pin!(self.handle.link().get().match_index(index).execute());
@@ -135,7 +86,7 @@ impl Netlink {
             .map_or_else(|| format!("interface {index}"), |state| state.name)
     }
 
-    async fn link_message(&self, name: &str) -> io::Result<Option<LinkMessage>> {
+    pub(super) async fn link_message(&self, name: &str) -> io::Result<Option<LinkMessage>> {
         let mut answers = std::pin::pin!(self.handle.link().get().match_name(name).execute());
         match answers.try_next().await {
             Err(rtnetlink::Error::NetlinkError(answer)) if is_absence(&answer.to_io()) => Ok(None),
@@ -146,15 +97,8 @@ impl Netlink {
     }
 }
 
-fn is_absence(error: &io::Error) -> bool {
+pub(super) fn is_absence(error: &io::Error) -> bool {
     errno(error) == Some(Errno::ENODEV)
-}
-
-fn is_macvlan(link: &LinkMessage) -> bool {
-    let macvlan = LinkInfo::Kind(InfoKind::MacVlan);
-    link.attributes
-        .iter()
-        .any(|attribute| matches!(attribute, LinkAttribute::LinkInfo(info) if info.contains(&macvlan)))
 }
 
 /// `None` when the message does not even name the interface.

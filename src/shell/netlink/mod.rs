@@ -1,7 +1,9 @@
 //! Interfaces and addresses of this machine, over rtnetlink.
 //!
-//! - `links`: what an interface is and has; macvlan interfaces
+//! - `links`: what an interface is and has
+//! - `macvlans`: interfaces of our own, for virtual MACs
 //! - `addresses`: virtual addresses, which go away by themselves
+//! - `settings`: what `/proc/sys/net` says of an interface
 //! - `monitor`: what changes, whoever changed it
 //!
 //! This room decides nothing: which address belongs here, and when, is said by
@@ -12,11 +14,15 @@
 
 mod addresses;
 mod links;
+mod macvlans;
 mod monitor;
+mod settings;
 
 pub use addresses::Lifetime;
 pub use links::{Address, Link, LinkState};
+pub use macvlans::Macvlan;
 pub use monitor::{Change, Monitor};
+pub use settings::{ArpSettings, arp_settings, refuse_ipv6, refuse_router_advertisements};
 
 use std::fmt::Display;
 use std::io;
@@ -63,6 +69,24 @@ impl Netlink {
         })?;
         told.recv()
             .unwrap_or_else(|_| Err(io::Error::other("the thread of netlink has ended")))
+    }
+
+    /// The same, served by a thread of its own: the kernel keeps whoever asks
+    /// for something until it is done, and removing an interface takes it up to
+    /// seconds.
+    ///
+    /// # Errors
+    /// When there can be no socket or no thread.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub fn connect_apart() -> io::Result<Self> {
+        let (connection, handle, _) = rtnetlink::new_connection()?;
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::Builder::new()
+            .name("netlink".into())
+            .spawn(move || runtime.block_on(connection))?;
+        Ok(Self { handle })
     }
 }
 

@@ -10,13 +10,13 @@ use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
 
 use nix::cmsg_space;
-use nix::libc::{c_int, in_addr, in_pktinfo, in6_addr, in6_pktinfo};
+use nix::libc::{BPF_K, BPF_RET, c_int, in_addr, in_pktinfo, in6_addr, in6_pktinfo};
 use nix::sys::socket::sockopt::Ipv6RecvPacketInfo;
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrLike, recv, recvmsg,
     sendmsg, setsockopt,
 };
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
 
 use super::raw::{PRIORITY, RawSocket};
 
@@ -97,6 +97,32 @@ impl AdvertisementSocket {
             Family::V4 => socket_v4(index, mode),
             Family::V6 => socket_v6(index, mode),
         }?;
+        Self::on(interface, index, family, socket)
+    }
+
+    /// One that only sends, and from addresses that another interface of this
+    /// machine has: for interfaces with a virtual MAC.
+    ///
+    /// # Errors
+    /// Without CAP_NET_RAW, and when the interface is not there.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub fn open_to_send(interface: &str, index: u32, family: Family) -> io::Result<Self> {
+        let socket = match family {
+            Family::V4 => socket_v4(index, Mode::Unicast),
+            Family::V6 => socket_v6(index, Mode::Unicast),
+        }?;
+        if family == Family::V6 {
+            // Link-local addresses of other interfaces are strange ones otherwise.
+            socket.set_freebind_v6(true)?;
+        }
+        // Nobody reads what would come: a program that drops everything.
+        socket.attach_filter(&[SockFilter::new((BPF_RET | BPF_K) as u16, 0, 0, 0)])?;
+        Self::on(interface, index, family, socket)
+    }
+
+    fn on(interface: &str, index: u32, family: Family, socket: Socket) -> io::Result<Self> {
         socket.bind_device(Some(interface.as_bytes()))?;
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
         // After the type of service, which sets it too.

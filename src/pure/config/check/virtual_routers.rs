@@ -68,6 +68,7 @@ fn router(
         advertisement_interval: advertisement_interval(written, version, path, report),
         password: password(written, version, path, report),
         unicast: written.unicast.unwrap_or(false),
+        virtual_mac: virtual_mac(written, path, report),
         preempt,
         preempt_delay,
         accept: accept(written, path, report),
@@ -293,6 +294,20 @@ fn interface(written: &file::VirtualRouter, path: &Path, report: &mut Report<'_>
     Some(name)
 }
 
+/// RFC 9568 §7.2: advertisements have it as their source, so that switches
+/// learn it; it knows no unicast.
+fn virtual_mac(written: &file::VirtualRouter, path: &Path, report: &mut Report<'_>) -> bool {
+    let wanted = written.virtual_mac.unwrap_or(false);
+    if wanted && written.unicast == Some(true) {
+        report.wrong_key(
+            &path.key("virtual-mac"),
+            "advertisements from the virtual MAC are multicast, and networks that want unicast seldom allow a second MAC",
+            "remove `virtual-mac`, or remove `unicast` to use multicast",
+        );
+    }
+    wanted
+}
+
 fn checksum(
     written: &file::VirtualRouter,
     version: u8,
@@ -396,11 +411,11 @@ fn refuse_clashes(
 /// What nodes and addresses must be to each other.
 fn refuse_strangers(router: &VirtualRouter, nodes: &[Node], path: &Path, report: &mut Report<'_>) {
     for (index, prefix) in router.addresses.iter().enumerate() {
+        let Some(node) = nodes.iter().find(|node| node.address == prefix.ip) else {
+            continue;
+        };
         // RFC 9568 §6.1: the owner's priority is 255.
-        let owner = nodes
-            .iter()
-            .find(|node| node.address == prefix.ip && node.priority != 255);
-        if let Some(node) = owner {
+        if node.priority != 255 {
             report.wrong(
                 &path.key("addresses").index(index),
                 format!(
@@ -411,6 +426,15 @@ fn refuse_strangers(router: &VirtualRouter, nodes: &[Node], path: &Path, report:
                     "write an address that no node has, or give node {:?} priority 255 as the owner",
                     node.name
                 ),
+            );
+        } else if router.virtual_mac {
+            report.wrong_key(
+                &path.key("virtual-mac"),
+                format!(
+                    "{} is the own address of node {:?}, whose interface answers for it with its own MAC",
+                    prefix.ip, node.name
+                ),
+                "remove `virtual-mac`, or write addresses that no node has",
             );
         }
     }
