@@ -357,7 +357,15 @@ impl Station {
                 return self.add_addresses(netlink).await;
             }
             Output::RemoveAddresses => self.remove_addresses(netlink, on_loss).await,
-            Output::Announce => self.announcing.begin(Instant::now()),
+            Output::Announce => {
+                // In its turn, not when the timer comes: that is coarse, and the
+                // one that was Active before may lose the addresses meanwhile.
+                let now = Instant::now();
+                self.announcing.begin(now);
+                if self.announcing.take_due(now) {
+                    self.announce();
+                }
+            }
             Output::Changed { from, to, why } => self.changed(from, to, why),
             Output::Ignored(source, reason) => self.ignored(source, reason),
             Output::Noticed(notice) => self.noticed(&notice),
