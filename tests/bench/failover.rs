@@ -1,6 +1,11 @@
 //! `cargo bench --bench failover [-- --quick] [-- --json] [-- --trials N]
-//! [-- --interval I]`: how long clients miss a virtual address that moves, with
-//! keepalived and with Catamaran, side by side in one run.
+//! [-- --interval I] [-- --subject NAME]`: how long clients miss a virtual address
+//! that moves, with keepalived and with Catamaran, side by side in one run.
+//!
+//! `-- --saturate MINUTES` (interval 10 ms unless told otherwise) counts false
+//! takeovers instead, while traffic through the active router takes all cores.
+//! `-- --as-root` does without a user namespace, in which nobody may have
+//! real-time priority.
 //!
 //! Two routers and a client are network namespaces on one bridge, made by the
 //! run itself: root or user namespaces are all it needs, and nothing is left
@@ -25,11 +30,11 @@ use std::time::Duration;
 
 use catamaran::commands::lab::world::World;
 use serde_json::json;
-use support::Result;
 use support::lan::Lan;
 use support::routers::{Pace, Subject, keepalived_version};
 use support::trial::{Event, WATCH, costs, trial};
 use support::world::{INSIDE, enclose};
+use support::{Result, saturation};
 
 /// What a graceful stop may cost, at every interval.
 const GRACEFUL: Duration = Duration::from_millis(10);
@@ -37,7 +42,8 @@ const GRACEFUL: Duration = Duration::from_millis(10);
 /// How long beyond the down interval a dead router may have the address.
 const LEFT: Duration = Duration::from_secs(3);
 
-const USAGE: &str = "this benchmark knows --quick, --json, --trials NUMBER, --interval TIME (such as 10ms)";
+const USAGE: &str = "this benchmark knows --quick, --json, --as-root, --trials NUMBER, \
+    --interval TIME (such as 10ms), --subject NAME, --saturate MINUTES";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -49,18 +55,18 @@ fn main() -> ExitCode {
         }
     };
     if !options.inside {
-        eprintln!("error: {}", enclose(&arguments));
+        eprintln!("error: {}", enclose(options.as_root, &arguments));
         return ExitCode::FAILURE;
     }
-    match run(&options) {
-        Ok(report) => {
-            if options.json {
-                println!("{:#}", report.json());
-            } else {
-                report.print();
-            }
-            ExitCode::SUCCESS
-        }
+    let done = match options.saturate {
+        Some(time) => saturation(&options, time),
+        None => run(&options).map(|report| match options.json {
+            true => println!("{:#}", report.json()),
+            false => report.print(),
+        }),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("error: {why}");
             ExitCode::FAILURE
@@ -70,9 +76,14 @@ fn main() -> ExitCode {
 
 struct Options {
     inside: bool,
+    as_root: bool,
     json: bool,
     trials: usize,
-    paces: Vec<Pace>,
+    /// The one that was asked for.
+    pace: Option<Pace>,
+    subjects: Vec<Subject>,
+    /// How long elections go on under load; otherwise events are measured.
+    saturate: Option<Duration>,
     /// How long processor time is measured, in each trial.
     idle: Duration,
 }
@@ -81,9 +92,12 @@ impl Options {
     fn read(arguments: &[String]) -> Result<Self> {
         let mut options = Self {
             inside: false,
+            as_root: false,
             json: false,
             trials: 5,
-            paces: Pace::ALL.to_vec(),
+            pace: None,
+            subjects: Subject::ALL.to_vec(),
+            saturate: None,
             idle: Duration::from_secs(5),
         };
         let mut words = arguments.iter();
@@ -94,6 +108,7 @@ impl Options {
                 // cargo itself passes it.
                 "--bench" => {}
                 "--json" => options.json = true,
+                "--as-root" => options.as_root = true,
                 "--quick" => (options.trials, options.idle) = (1, Duration::from_secs(2)),
                 "--trials" => {
                     let number = value()?;
@@ -101,10 +116,31 @@ impl Options {
                 }
                 "--interval" => {
                     let time = value()?;
-                    options.paces = vec![Pace::read(time).ok_or(format!("--interval {time}"))?];
+                    options.pace = Some(Pace::read(time).ok_or(format!("--interval {time}"))?);
+                }
+                "--subject" => {
+                    let name = value()?;
+                    options.subjects.retain(|subject| subject.name() == name);
+                    if options.subjects.is_empty() {
+                        return Err(format!("--subject {name}"));
+                    }
+                }
+                "--saturate" => {
+                    let minutes = value()?;
+                    let seconds = minutes.parse::<f64>().map(|minutes| minutes * 60.0);
+                    let time = seconds
+                        .ok()
+                        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+                    options.saturate = Some(time.ok_or(format!("--saturate {minutes}"))?);
                 }
                 _ => return Err(word.clone()),
             }
+        }
+        if options.subjects.contains(&Subject::Keepalived) && keepalived_version().is_none() {
+            eprintln!(
+                "keepalived is not installed: measuring without it. Get it with `apt-get install keepalived`."
+            );
+            options.subjects = vec![Subject::Catamaran];
         }
         Ok(options)
     }
@@ -191,19 +227,12 @@ struct Report {
 }
 
 fn run(options: &Options) -> Result<Report> {
-    let keepalived = keepalived_version();
-    let mut subjects = Subject::ALL.to_vec();
-    if keepalived.is_none() {
-        eprintln!(
-            "keepalived is not installed: measuring without it. Get it with `apt-get install keepalived`."
-        );
-        subjects.retain(|subject| *subject != Subject::Keepalived);
-    }
+    let mut subjects = options.subjects.clone();
     let lan = Lan::build(&mut World::new()?)?;
     let mut report = Report {
-        keepalived,
+        keepalived: keepalived_version(),
         trials: options.trials,
-        paces: options.paces.clone(),
+        paces: options.pace.map_or(Pace::ALL.to_vec(), |pace| vec![pace]),
         values: Vec::new(),
     };
     for number in 0..options.trials {
@@ -211,7 +240,7 @@ fn run(options: &Options) -> Result<Report> {
         let phase = (number as f64 + 0.5) / options.trials as f64;
         // Whoever comes first finds another machine than whoever comes last.
         subjects.rotate_left(1);
-        for pace in &options.paces {
+        for pace in &report.paces.clone() {
             eprintln!("trial {} of {} at {}", number + 1, options.trials, pace.name());
             for subject in &subjects {
                 for (measure, value) in measure_costs(&lan, *subject, *pace, options.idle)? {
@@ -264,6 +293,35 @@ fn measure_event(
 
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
+}
+
+fn saturation(options: &Options, time: Duration) -> Result<()> {
+    let mut world = World::new()?;
+    let lan = Lan::build(&mut world)?;
+    saturation::build(&mut world, &lan)?;
+    let pace = options.pace.unwrap_or(Pace::of(10));
+    let mut found = serde_json::Map::new();
+    for subject in &options.subjects {
+        eprintln!(
+            "{} at {}, {} s of load",
+            subject.name(),
+            pace.name(),
+            time.as_secs()
+        );
+        let saturated = saturation::saturate(&lan, *subject, pace, time)?;
+        if options.json {
+            found.insert(subject.name().into(), saturated.json());
+        } else {
+            saturated.print(*subject, pace, time);
+        }
+    }
+    if options.json {
+        println!(
+            "{:#}",
+            json!({"interval": pace.name(), "seconds": time.as_secs_f64(), "subjects": found})
+        );
+    }
+    Ok(())
 }
 
 impl Report {

@@ -57,7 +57,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     if !inside {
-        eprintln!("error: {}", enclose(&arguments));
+        eprintln!("error: {}", enclose(false, &arguments));
         return ExitCode::FAILURE;
     }
     let has = |word: &str| arguments.iter().any(|argument| argument == word);

@@ -18,7 +18,12 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Part {
     /// Run a program in an enclosure; for tests and benchmarks
-    Enclose { program: Vec<OsString> },
+    Enclose {
+        /// Without a user namespace: in one, nobody may have real-time priority
+        #[arg(long)]
+        as_root: bool,
+        program: Vec<OsString>,
+    },
     /// The process between the outside and the inside
     Between {
         enclosure: String,
@@ -46,9 +51,11 @@ enum Part {
 /// Carry out a part.
 pub fn run(args: Args) -> ExitCode {
     let done = match args.part {
-        Part::Enclose { program } => Enclosure::find()
-            .map_err(|refusal| refusal.to_string())
-            .and_then(|enclosure| enclosure.run(&program, false).map_err(|error| error.to_string())),
+        Part::Enclose { as_root, program } => match as_root {
+            true => Ok(Enclosure::Root),
+            false => Enclosure::find().map_err(|refusal| refusal.to_string()),
+        }
+        .and_then(|enclosure| enclosure.run(&program, false).map_err(|error| error.to_string())),
         Part::Between {
             enclosure,
             what,

@@ -90,14 +90,7 @@ impl Lan {
     /// hears it.
     pub fn next_advertisement(&self, patience: Duration) -> Result<Instant> {
         self.client.within(|| {
-            let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(PROTOCOL)))
-                .map_err(failed("raw socket"))?;
-            socket
-                .join_multicast_v4(&GROUP, &CLIENT)
-                .map_err(failed("multicast group"))?;
-            socket
-                .set_read_timeout(Some(patience))
-                .map_err(failed("time-out"))?;
+            let socket = hear_advertisements(patience)?;
             let mut packet = [0; 128];
             loop {
                 let length = (&socket)
@@ -111,6 +104,20 @@ impl Lan {
             }
         })
     }
+}
+
+/// A socket for all advertisements that come to the client, IP header included.
+/// Made there.
+pub fn hear_advertisements(patience: Duration) -> Result<Socket> {
+    let socket =
+        Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(PROTOCOL))).map_err(failed("raw socket"))?;
+    socket
+        .join_multicast_v4(&GROUP, &CLIENT)
+        .map_err(failed("multicast group"))?;
+    socket
+        .set_read_timeout(Some(patience))
+        .map_err(failed("time-out"))?;
+    Ok(socket)
 }
 
 fn remove_virtual_address() -> Result<()> {

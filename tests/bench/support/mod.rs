@@ -6,6 +6,7 @@ pub mod asking;
 pub mod lan;
 pub mod load;
 pub mod routers;
+pub mod saturation;
 pub mod sink;
 pub mod subject;
 pub mod trial;

@@ -101,13 +101,7 @@ fn keepalived_document(router: usize, pace: Pace) -> String {
 }
 
 fn catamaran_document(pace: Pace) -> String {
-    let mut text = String::new();
-    for ((name, address), priority) in NAMES.iter().zip(ROUTERS).zip(PRIORITIES) {
-        let _ = writeln!(
-            text,
-            "[nodes.{name}]\naddress = \"{address}\"\ninterface = \"{INTERFACE}\"\npriority = {priority}"
-        );
-    }
+    let mut text = nodes();
     let _ = writeln!(
         text,
         "[virtual-routers.apiserver]\nvrid = {VRID}\naddresses = [\"{VIRTUAL}/{PREFIX}\"]\n\
@@ -117,6 +111,18 @@ fn catamaran_document(pace: Pace) -> String {
     );
     if pace.version() == Version::V2 {
         let _ = writeln!(text, "authentication = {{ pass = \"{PASSWORD}\" }}");
+    }
+    text
+}
+
+/// Catamaran's part of a document that names the routers.
+pub fn nodes() -> String {
+    let mut text = String::new();
+    for ((name, address), priority) in NAMES.iter().zip(ROUTERS).zip(PRIORITIES) {
+        let _ = writeln!(
+            text,
+            "[nodes.{name}]\naddress = \"{address}\"\ninterface = \"{INTERFACE}\"\npriority = {priority}"
+        );
     }
     text
 }
@@ -236,7 +242,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    fn start(subject: Subject, router: usize, host: &Host, document: &str) -> Result<Self> {
+    /// Starts it on one of the machines.
+    pub fn start(subject: Subject, router: usize, host: &Host, document: &str) -> Result<Self> {
         let path = |kind: &str| format!("{FOLDER}/{}-{}.{kind}", subject.name(), NAMES[router]);
         let (file, log) = (path("conf"), path("log"));
         fs::write(&file, document).map_err(failed(&file))?;
@@ -271,13 +278,20 @@ impl Daemon {
 
     /// The states it went through, as its log has them.
     pub fn changes(&self) -> Vec<State> {
+        self.log().lines().filter_map(|line| self.told(line)).collect()
+    }
+
+    /// The lines of its log that tell of them.
+    pub fn lines_of_changes(&self) -> Vec<String> {
         let log = self.log();
-        let state = |line: &str| {
-            [State::Active, State::Backup]
-                .into_iter()
-                .find(|state| line.contains(self.subject.says(*state)))
-        };
-        log.lines().filter_map(state).collect()
+        let lines = log.lines().filter(|line| self.told(line).is_some());
+        lines.map(ToString::to_string).collect()
+    }
+
+    fn told(&self, line: &str) -> Option<State> {
+        [State::Active, State::Backup]
+            .into_iter()
+            .find(|state| line.contains(self.subject.says(*state)))
     }
 
     pub fn log(&self) -> String {

@@ -36,14 +36,17 @@ pub struct World {
     pub server: Host,
 }
 
-/// Becomes this program inside an enclosure; returns only why it cannot.
-pub fn enclose(arguments: &[String]) -> String {
+/// Becomes this program inside an enclosure, of root without a user namespace
+/// if that is wanted; returns only why it cannot.
+pub fn enclose(as_root: bool, arguments: &[String]) -> String {
     let program = match std::env::current_exe() {
         Ok(program) => program,
         Err(error) => return format!("this program has no path: {error}"),
     };
     let error = Command::new(env!("CARGO_BIN_EXE_catamaran"))
-        .args(["lab-inside", "enclose", "--"])
+        .args(["lab-inside", "enclose"])
+        .args(as_root.then_some("--as-root"))
+        .arg("--")
         .arg(program)
         .arg(INSIDE)
         .args(arguments)
@@ -71,7 +74,7 @@ impl World {
 
 /// Thousands of connections a second, all between the same addresses: use
 /// every port, and again as soon as timestamps tell old and new apart.
-fn tune() -> Result<()> {
+pub fn tune() -> Result<()> {
     for (setting, value) in [
         ("ip_local_port_range", "1024 65535"),
         ("tcp_tw_reuse", "1"),
