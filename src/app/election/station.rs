@@ -547,9 +547,9 @@ impl Station {
         let Some(wire) = &self.wire else { return };
         // Without Ethernet nobody has to learn anything.
         let Some(mac) = wire.mac else { return };
-        let (announcer, mac, interface) = match (&self.virtual_mac, self.virtual_link()) {
-            (Some(virtual_mac), Some(link)) => (&link.announcer, virtual_mac.mac(), &link.name),
-            _ => (&wire.announcer, mac, &self.interface),
+        let (mac, interface) = match (&self.virtual_mac, self.virtual_link()) {
+            (Some(virtual_mac), Some(link)) => (virtual_mac.mac(), &link.name),
+            _ => (mac, &self.interface),
         };
         let router = forwards(interface);
         let mut failed = false;
@@ -563,7 +563,7 @@ impl Station {
                 IpAddr::V6(ip) => vec![unsolicited_advertisement(mac, ip, router)],
             };
             for frame in frames {
-                failed |= announcer.send(&frame).is_err();
+                failed |= wire.announcer.send(&frame).is_err();
             }
         }
         self.count(if failed { "announce-failed" } else { "announced" });

@@ -2,10 +2,15 @@
 //!
 //! ```text
 //!  vr4-33-20   macvlan, 00:00:5e:00:01:33: has the virtual addresses;
-//!      │       advertisements and announcements leave here
+//!      │       advertisements leave here
 //!  ens32       its own MAC: has the node's address; advertisements are heard
-//!              here, and answers to clients leave here
+//!              here, answers to clients leave here, and announcements, in
+//!              which the caller writes the virtual MAC
 //! ```
+//!
+//! Packet sockets, as announcements need them, have no place on an interface
+//! that comes and goes: the kernel keeps whoever closes one, under load up to
+//! a second.
 //!
 //! It is there only while the router is Active: a Backup must not take frames
 //! for that MAC, nor make a switch believe that it is here. What a killed
@@ -20,7 +25,7 @@ use crate::pure::vrrp::Vrid;
 use crate::shell::netlink::{
     ArpSettings, Macvlan, Netlink, arp_settings, refuse_ipv6, refuse_router_advertisements,
 };
-use crate::shell::vrrp::{AdvertisementSocket, Announcer, Family};
+use crate::shell::vrrp::{AdvertisementSocket, Family};
 
 /// Makes the interface of one virtual router, and removes it.
 pub struct VirtualMac {
@@ -42,8 +47,6 @@ pub struct VirtualLink {
     pub name: String,
     /// Sends with the virtual MAC, from the addresses of the interface below.
     pub socket: AdvertisementSocket,
-    /// The same for announcements.
-    pub announcer: Announcer,
 }
 
 impl VirtualMac {
@@ -115,7 +118,6 @@ impl VirtualMac {
         netlink.switch_on(index).await?;
         Ok(VirtualLink {
             socket: AdvertisementSocket::open_to_send(&name, index, self.family)?,
-            announcer: Announcer::open(index)?,
             index,
             name,
         })
