@@ -152,11 +152,12 @@ fn sigterm_in_the_middle_of_the_story_leaves_nothing() {
     assert!(left.is_empty(), "left behind: {left:?}");
 }
 
-#[test]
-fn whole_story_holds() {
+/// The report of a lab in which every expectation held.
+fn report(options: &[&str]) -> serde_json::Value {
     let _alone = alone();
     let output = catamaran()
         .args(["lab", "--json", "--interval", "500ms"])
+        .args(options)
         .output()
         .unwrap();
     let report: serde_json::Value = serde_json::from_slice(&output.stdout)
@@ -168,13 +169,41 @@ fn whole_story_holds() {
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(output.status.success());
-    let faults: Vec<_> = report["episodes"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|episode| &episode["fault"])
-        .collect();
-    assert_eq!(faults, ["failing", "frozen", "killed"]);
+    report
+}
+
+fn faults(report: &serde_json::Value, of: &str) -> Vec<String> {
+    let faults = report[of].as_array().unwrap().iter();
+    faults
+        .map(|fault| fault["fault"].as_str().unwrap().to_string())
+        .collect()
+}
+
+#[test]
+fn whole_story_holds() {
+    let report = report(&[]);
+    assert_eq!(
+        faults(&report, "endpoint-faults"),
+        ["failing", "frozen", "killed"]
+    );
+    assert_eq!(
+        faults(&report, "load-balancer-faults"),
+        ["stopped", "killed", "hung", "cut-off"]
+    );
+}
+
+// RFC 9568: an interval that version 2 cannot say.
+#[test]
+fn story_of_the_load_balancers_holds_in_version_3_too_and_can_be_repeated() {
+    let report = report(&[
+        "--only=load-balancers",
+        "--advertisement-interval=500ms",
+        "--trials=2",
+    ]);
+    assert!(faults(&report, "endpoint-faults").is_empty());
+    for fault in report["load-balancer-faults"].as_array().unwrap() {
+        assert_eq!(fault["trials"].as_array().unwrap().len(), 2);
+    }
 }
 
 #[test]
@@ -182,6 +211,18 @@ fn interval_out_of_range_is_wrong_usage() {
     let output = catamaran().args(["lab", "--interval", "10ms"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("must be 100ms to 1m"));
+}
+
+#[test]
+fn advertisement_interval_that_no_version_can_say_is_wrong_usage() {
+    for interval in ["15ms", "0s", "11s"] {
+        let output = catamaran()
+            .args(["lab", "--advertisement-interval", interval])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("must be 10ms to 10s in steps of 10ms"));
+    }
 }
 
 /// Process ids of the children of `pid`, their children and so on.

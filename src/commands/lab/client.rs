@@ -7,7 +7,6 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use http_body_util::{BodyExt, Empty};
@@ -18,17 +17,21 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsConnector;
 
+use super::resident::Resident;
 use super::stand_in::SERVED_BY;
 use super::world::Host;
 
 /// How long a watch waits before it is opened again.
 const REOPEN: Duration = Duration::from_millis(50);
+
+/// How long a connection is silent until TCP asks whether it is still one.
+const KEEPALIVE: Duration = Duration::from_secs(1);
 
 /// How the clients behave.
 #[derive(Clone, Debug)]
@@ -39,7 +42,7 @@ pub struct Behaviour {
     pub authority: String,
     /// Time from one short request to the next.
     pub every: Duration,
-    /// How long a request may take before its client gives up.
+    /// How long a request may take, or a watch be silent, before its client gives up.
     pub patience: Duration,
 }
 
@@ -81,7 +84,13 @@ pub enum End {
 impl End {
     fn of(error: &(dyn Error + 'static)) -> Self {
         let causes = || std::iter::successors(Some(error), |&error| error.source());
-        let reset = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset;
+        // Who writes first after a reset is told of a broken pipe.
+        let reset = |error: &io::Error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+            )
+        };
         if causes().any(|cause| cause.downcast_ref().is_some_and(reset)) {
             return Self::Reset;
         }
@@ -113,9 +122,7 @@ pub struct Seen {
 /// The clients, on a thread in their host. Dropping it ends them.
 pub struct Clients {
     shared: Arc<Shared>,
-    runtime: Handle,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    resident: Resident,
 }
 
 struct Shared {
@@ -136,35 +143,12 @@ impl Clients {
             tls,
             seen: Mutex::default(),
         });
-        let (stop, stopped) = oneshot::channel();
-        let (tell_runtime, runtime) = std::sync::mpsc::channel();
-        let thread = thread::spawn({
-            let (host, shared) = (host.clone(), shared.clone());
-            move || {
-                let runtime = host.enter().and_then(|()| {
-                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                    runtime.map_err(|error| format!("cannot start a runtime: {error}"))
-                });
-                let runtime = match runtime {
-                    Ok(runtime) => runtime,
-                    Err(why) => return drop(tell_runtime.send(Err(why))),
-                };
-                let _ = tell_runtime.send(Ok(runtime.handle().clone()));
-                runtime.block_on(async {
-                    tokio::select! {
-                        () = shared.send_shorts() => {}
-                        _ = stopped => {}
-                    }
-                });
-            }
-        });
-        let runtime = runtime.recv().map_err(|error| error.to_string())??;
-        Ok(Self {
-            shared,
-            runtime,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        let resident = Resident::of(host)?;
+        let sending = shared.clone();
+        resident
+            .runtime()
+            .spawn(async move { sending.send_shorts().await });
+        Ok(Self { shared, resident })
     }
 
     /// What was seen so far.
@@ -172,36 +156,44 @@ impl Clients {
         self.shared.seen()
     }
 
-    /// Open watches until `count` are open on `endpoint`; those that land
-    /// elsewhere are given up. They are opened again, anywhere, when they end.
+    /// Wait until no watch is open that was open at `moment`: TCP tells its client,
+    /// or else its client gives up.
+    pub async fn watches_end(&self, moment: SystemTime) {
+        let still_open = || {
+            self.seen()
+                .watches
+                .iter()
+                .any(|watch| watch.ended.is_none() && watch.opened <= moment)
+        };
+        while still_open() {
+            sleep(REOPEN).await;
+        }
+    }
+
+    /// Open watches until `count` are open, on `endpoint` if one is named; those
+    /// that land elsewhere are given up. They are opened again, anywhere, when
+    /// they end.
     ///
     /// # Errors
     /// When they land elsewhere for too long.
-    pub async fn watch(&self, endpoint: &str, count: usize) -> Result<(), String> {
+    pub async fn watch(&self, endpoint: Option<&str>, count: usize) -> Result<(), String> {
         for _ in 0..count * 20 {
-            let open = |watch: &&Watch| watch.endpoint == endpoint && watch.ended.is_none();
+            let wanted = |watch: &&Watch| endpoint.is_none_or(|name| watch.endpoint == name);
+            let open = |watch: &&Watch| wanted(watch) && watch.ended.is_none();
             if self.seen().watches.iter().filter(open).count() >= count {
                 return Ok(());
             }
             let (landed, landing) = oneshot::channel();
             let shared = self.shared.clone();
-            let wanted = endpoint.to_string();
-            self.runtime
-                .spawn(async move { shared.keep_watching(&wanted, landed).await });
+            let wanted = endpoint.map(str::to_string);
+            self.resident
+                .runtime()
+                .spawn(async move { shared.keep_watching(wanted.as_deref(), landed).await });
             // A watch that cannot be opened says nothing.
             let _ = landing.await;
         }
-        Err(format!("no {count} watches could be opened on {endpoint}"))
-    }
-}
-
-impl Drop for Clients {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // A thread that panicked has said so.
-            let _ = thread.join();
-        }
+        let place = endpoint.map_or(String::new(), |name| format!(" on {name}"));
+        Err(format!("no {count} watches could be opened{place}"))
     }
 }
 
@@ -249,7 +241,7 @@ impl Shared {
     }
 
     /// Watch, the first time on `wanted` only, until the clients end.
-    async fn keep_watching(&self, wanted: &str, landed: oneshot::Sender<()>) {
+    async fn keep_watching(&self, wanted: Option<&str>, landed: oneshot::Sender<()>) {
         let mut landed = Some(landed);
         loop {
             if let Ok(Ok(answer)) = timeout(
@@ -259,7 +251,7 @@ impl Shared {
             .await
             {
                 let endpoint = served_by(&answer);
-                let elsewhere = landed.is_some() && endpoint != wanted;
+                let elsewhere = landed.is_some() && wanted.is_some_and(|wanted| endpoint != wanted);
                 let number = {
                     let mut seen = self.seen();
                     let ended = elsewhere.then(|| (SystemTime::now(), End::Given));
@@ -274,7 +266,7 @@ impl Shared {
                 if elsewhere {
                     return;
                 }
-                let end = until_end(answer.into_body()).await;
+                let end = until_end(answer.into_body(), self.behaviour.patience).await;
                 self.seen().watches[number].ended = Some((SystemTime::now(), end));
             } else if landed.is_some() {
                 return;
@@ -288,6 +280,7 @@ impl Shared {
         let address = self.behaviour.address;
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
+        SockRef::from(&stream).set_tcp_keepalive(&keepalive())?;
         *client = Some(stream.local_addr()?);
         let stream = self.tls.connect(ServerName::from(address.ip()), stream).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -300,14 +293,25 @@ impl Shared {
     }
 }
 
+/// As kubectl and kubelets have it, with seconds for their quarter minutes: a
+/// connection to a load balancer that has gone ends soon after another one has
+/// its address, and says so.
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE)
+        .with_retries(10)
+}
+
 type Failure = Box<dyn Error + Send + Sync>;
 
-async fn until_end(mut body: Incoming) -> End {
+async fn until_end(mut body: Incoming, patience: Duration) -> End {
     loop {
-        match body.frame().await {
-            Some(Ok(_)) => {}
-            Some(Err(error)) => return End::of(&error),
-            None => return End::Otherwise("the answer ended".into()),
+        match timeout(patience, body.frame()).await {
+            Ok(Some(Ok(_))) => {}
+            Ok(Some(Err(error))) => return End::of(&error),
+            Ok(None) => return End::Otherwise("the answer ended".into()),
+            Err(_) => return End::Otherwise(format!("nothing came for {patience:?}")),
         }
     }
 }

@@ -6,16 +6,14 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::enclosure;
 use super::stand_in::Condition;
 use super::world::Host;
+use super::{enclosure, process};
 
 /// How long a stand-in may take to do as it was told.
 const PROMPT: Duration = Duration::from_secs(10);
@@ -122,9 +120,7 @@ impl Endpoint {
     }
 
     fn signal(&self, signal: Signal) -> Result<(), String> {
-        let pid = self.process.child.id().and_then(|pid| i32::try_from(pid).ok());
-        let pid = pid.ok_or_else(|| format!("{} does not run", self.name()))?;
-        kill(Pid::from_raw(pid), signal).map_err(|error| format!("{}: {error}", self.name()))
+        process::signal(&self.process.child, signal).map_err(|why| format!("{}: {why}", self.name()))
     }
 }
 
@@ -137,16 +133,8 @@ impl Process {
             .arg(&settings.certificate)
             .arg("--key")
             .arg(&settings.key);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true);
-        let runtime = Handle::current();
-        let mut child = host
-            .within(|| {
-                let _runtime = runtime.enter();
-                command.spawn()
-            })
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = process::start(host, &mut command)
             .map_err(|error| format!("cannot start {}: {error}", host.name()))?;
         let (Some(orders), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             return Err("a stand-in without pipes".into());

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::world::INTERFACE;
+use crate::pure::vrrp::timers::active_down_interval;
+use crate::pure::vrrp::{Centiseconds, Priority, Version};
 
 /// A machine of the founding case.
 #[derive(Clone, Copy, Debug)]
@@ -60,23 +62,58 @@ pub fn socket(machine: &Machine) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(machine.address), PORT)
 }
 
-/// The document, with the certificates of endpoints verified against `authority`.
-pub fn document(interval: Duration, timeout: Duration, authority: &Path) -> String {
-    let mut text = String::new();
-    for (machine, priority) in &LOAD_BALANCERS {
-        text += &format!(
-            "[nodes.{}]\naddress   = \"{}\"\ninterface = \"{INTERFACE}\"\npriority  = {priority}\n\n",
-            machine.name, machine.address
-        );
+/// What the document leaves to the lab.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// From probe to probe.
+    pub interval: Duration,
+    /// Time for one probe.
+    pub timeout: Duration,
+    /// From advertisement to advertisement: one that version 2 or 3 can say.
+    pub advertisement_interval: Duration,
+}
+
+impl Timing {
+    /// The version that can say the advertisement interval: 2 as in the
+    /// founding case, or 3.
+    pub fn version(&self) -> Version {
+        match Centiseconds::from_duration(Version::V2, self.advertisement_interval) {
+            Some(_) => Version::V2,
+            None => Version::V3,
+        }
     }
-    text += &format!(
-        r#"[virtual-routers.apiserver]
+
+    /// How long an Active is silent before the second load balancer takes over,
+    /// at the latest.
+    pub fn active_down_interval(&self) -> Duration {
+        let (version, [_, (_, priority)]) = (self.version(), LOAD_BALANCERS);
+        let priority = Priority::new(priority).unwrap_or(Priority::LAST);
+        let interval = Centiseconds::from_duration(version, self.advertisement_interval);
+        active_down_interval(version, priority, interval.unwrap_or(Centiseconds::SECOND))
+    }
+
+    /// The document, with the certificates of endpoints verified against `authority`.
+    pub fn document(&self, authority: &Path) -> String {
+        let mut text = String::new();
+        for (machine, priority) in &LOAD_BALANCERS {
+            text += &format!(
+                "[nodes.{}]\naddress   = \"{}\"\ninterface = \"{INTERFACE}\"\npriority  = {priority}\n\n",
+                machine.name, machine.address
+            );
+        }
+        let authentication = match self.version() {
+            Version::V2 => "authentication = { pass = \"1111\" }\n",
+            // It has none.
+            Version::V3 => "",
+        };
+        text += &format!(
+            r#"[virtual-routers.apiserver]
 vrid      = 51
 addresses = ["{}"]
-version   = 2
-advertisement-interval = "1s"
-authentication = {{ pass = "1111" }}
-
+version   = {}
+advertisement-interval = "{}ms"
+track     = [{{ pool = "apiserver" }}]
+{authentication}
 [listeners.apiserver]
 bind       = ["*:{PORT}"]
 pool       = "apiserver"
@@ -88,13 +125,15 @@ check   = "apiserver"
 
 [pools.apiserver.endpoints]
 "#,
-        VIRTUAL.prefix()
-    );
-    for machine in &CONTROL_PLANES {
-        text += &format!("{} = \"{}\"\n", machine.name, socket(machine));
-    }
-    text += &format!(
-        r#"
+            VIRTUAL.prefix(),
+            self.version().get(),
+            self.advertisement_interval.as_millis(),
+        );
+        for machine in &CONTROL_PLANES {
+            text += &format!("{} = \"{}\"\n", machine.name, socket(machine));
+        }
+        text += &format!(
+            r#"
 [checks.apiserver]
 plugin   = "apiserver-healthz"
 interval = "{}ms"
@@ -104,9 +143,10 @@ fall     = {FALL}
 config   = {{ path = "/healthz" }}
 tls      = {{ ca = "{}" }}
 "#,
-        interval.as_millis(),
-        timeout.as_millis(),
-        authority.display()
-    );
-    text
+            self.interval.as_millis(),
+            self.timeout.as_millis(),
+            authority.display()
+        );
+        text
+    }
 }

@@ -1,122 +1,142 @@
-//! A load balancer of the lab: the real `catamaran run`, and what its log says.
+//! A load balancer of the lab: the real `catamaran run`, and what may befall it.
 
-use std::collections::HashMap;
+use std::fs::File;
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
+use nix::sys::signal::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
-use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::daemon_log::{Change, Told, Transition};
+use super::enclosure::FOLDER;
+use super::holding::Holding;
+use super::process;
 use super::world::Host;
 
-/// A change of what the daemon believes of an endpoint.
-#[derive(Clone, Debug)]
-pub struct Change {
-    /// When it was decided.
-    pub at: SystemTime,
-    /// The endpoint.
-    pub endpoint: String,
-    /// Up or down.
-    pub up: bool,
-    /// Probes that it took.
-    pub probes: u64,
-    /// What the last of them found.
-    pub cause: String,
-    /// The same for people.
-    pub detail: String,
-}
+/// How long a daemon may take to end after SIGTERM.
+const END: Duration = Duration::from_secs(10);
 
-/// Where connections went, by the client's end of each, in the order of their
-/// ends: the same port serves again a few seconds later.
-#[derive(Clone, Default)]
-pub struct Connections(HashMap<SocketAddr, Vec<(SystemTime, String)>>);
-
-impl Connections {
-    /// The endpoint of the connection that `client` began at this moment or
-    /// soon after, once it has ended.
-    pub fn endpoint(&self, client: SocketAddr, began: SystemTime) -> Option<&str> {
-        let ended = self.0.get(&client)?;
-        let (_, endpoint) = ended.iter().find(|(at, _)| *at >= began)?;
-        Some(endpoint)
-    }
-}
-
-/// A running daemon; killed when dropped.
+/// A daemon that runs, or did; killed when dropped.
 pub struct LoadBalancer {
-    log: Arc<Log>,
-    changed: watch::Receiver<()>,
-    child: Child,
+    /// What its kernel says of the virtual address.
+    pub holding: Holding,
+    host: Host,
+    document: PathBuf,
+    told: watch::Sender<Told>,
+    process: Process,
 }
 
-#[derive(Default)]
-struct Log(Mutex<Told>);
-
-/// What the log has told so far.
-#[derive(Default)]
-pub struct Told {
-    /// Changes of endpoints.
-    pub changes: Vec<Change>,
-    /// Where connections went.
-    pub connections: Connections,
-    /// The daemon accepts connections.
-    pub ready: bool,
-    /// The last lines that were no JSON: why it did not start, say.
-    pub complaints: Vec<String>,
-    /// The log has ended.
-    pub over: bool,
+struct Process {
+    child: Child,
+    log: JoinHandle<()>,
 }
 
 impl LoadBalancer {
     /// Start `catamaran run` in `host` as the document's node of the same
-    /// name; its log goes to `log` too.
+    /// name; its log goes to a file too.
     ///
     /// # Errors
     /// When the process or the file cannot be had.
-    pub fn start(host: &Host, document: &Path, log: PathBuf) -> Result<Self, String> {
-        let file = std::fs::File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
-        let mut command = Command::new("/proc/self/exe");
-        command
-            .arg0("catamaran")
-            .args(["run", "--log-format", "json", "--log", "info", "--config"]);
-        command.arg(document).args(["--node", host.name()]);
-        command
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let runtime = Handle::current();
-        let mut child = host
-            .within(|| {
-                let _runtime = runtime.enter();
-                command.spawn()
-            })
-            .map_err(|error| format!("cannot start catamaran run: {error}"))?;
-        let stderr = child.stderr.take().ok_or("no standard error")?;
-        let (tell, changed) = watch::channel(());
-        let told = Arc::new(Log::default());
-        tokio::spawn(follow(stderr, file, told.clone(), tell));
+    pub fn start(host: &Host, document: &Path, virtual_address: IpAddr) -> Result<Self, String> {
+        let holding = Holding::of(host, virtual_address)?;
+        let told = watch::Sender::new(Told::default());
         Ok(Self {
-            log: told,
-            changed,
-            child,
+            process: Process::start(host, document, &told)?,
+            holding,
+            host: host.clone(),
+            document: document.into(),
+            told,
         })
     }
 
-    /// What its log has told so far.
-    pub fn told(&self) -> MutexGuard<'_, Told> {
-        self.log.told()
+    /// Its host's name, which is the node's.
+    pub fn name(&self) -> &str {
+        self.host.name()
     }
 
-    /// Its process id, inside.
-    pub fn pid(&self) -> Option<u32> {
-        self.child.id()
+    /// What its log has told so far.
+    pub fn told(&self) -> watch::Ref<'_, Told> {
+        self.told.borrow()
+    }
+
+    /// Whether it is Active by its log.
+    pub fn is_active(&self) -> bool {
+        self.told().active
+    }
+
+    /// Ask it to hand over and end (SIGTERM); returns at once.
+    ///
+    /// # Errors
+    /// When it runs no more.
+    pub fn terminate(&self) -> Result<(), String> {
+        self.signal(Signal::SIGTERM)
+    }
+
+    /// Wait for its end.
+    ///
+    /// # Errors
+    /// When it does not end, or badly.
+    pub async fn ended(&mut self) -> Result<(), String> {
+        let status = match timeout(END, self.process.child.wait()).await {
+            Ok(status) => status.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("did not end within {END:?}")),
+        };
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("{}: catamaran run ended with {status}", self.name())),
+            Err(why) => Err(format!("{}: catamaran run: {why}", self.name())),
+        }
+    }
+
+    /// Kill it: nothing of it is left but what the kernel keeps.
+    ///
+    /// # Errors
+    /// When it runs no more.
+    pub async fn kill(&mut self) -> Result<(), String> {
+        let killed = self.process.child.kill().await;
+        killed.map_err(|error| format!("{}: {error}", self.name()))
+    }
+
+    /// Stop it in its tracks: its kernel goes on answering for it.
+    ///
+    /// # Errors
+    /// When it runs no more.
+    pub fn freeze(&self) -> Result<(), String> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Let it go on.
+    ///
+    /// # Errors
+    /// When it runs no more.
+    pub fn thaw(&self) -> Result<(), String> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    /// Pull its cable, or plug it in again.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn set_cable(&self, plugged: bool) -> Result<(), String> {
+        self.host.set_cable(plugged)
+    }
+
+    /// Start it again after its end.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub async fn start_again(&mut self) -> Result<(), String> {
+        // A log has no more lines to tell than there were; a task that panicked has said so.
+        let _ = (&mut self.process.log).await;
+        self.process = Process::start(&self.host, &self.document, &self.told)?;
+        Ok(())
     }
 
     /// Wait until the log has told something.
@@ -124,34 +144,37 @@ impl LoadBalancer {
     /// # Errors
     /// When it does not within `patience`, or when the daemon has ended.
     pub async fn wait<T>(
-        &mut self,
+        &self,
         what: &str,
         patience: Duration,
         find: impl Fn(&Told) -> Option<T>,
     ) -> Result<T, String> {
-        let log = self.log.clone();
+        let mut told = self.told.subscribe();
         let found = async {
             loop {
-                self.changed.mark_unchanged();
                 {
-                    let told = log.told();
+                    let told = told.borrow_and_update();
                     if let Some(found) = find(&told) {
                         return Ok(found);
                     }
                     if told.over {
                         return Err(format!(
-                            "catamaran run has ended:\n{}",
+                            "catamaran run has ended on {}:\n{}",
+                            self.name(),
                             told.complaints.join("\n")
                         ));
                     }
                 }
-                // An error is the log's end, which the next round sees.
-                let _ = self.changed.changed().await;
+                // The sender is ours.
+                let _ = told.changed().await;
             }
         };
-        timeout(patience, found)
-            .await
-            .unwrap_or_else(|_| Err(format!("{what} did not happen within {patience:?}")))
+        timeout(patience, found).await.unwrap_or_else(|_| {
+            Err(format!(
+                "{}: {what} did not happen within {patience:?}",
+                self.name()
+            ))
+        })
     }
 
     /// Wait for an endpoint to go up or down, no earlier than `since`.
@@ -159,7 +182,7 @@ impl LoadBalancer {
     /// # Errors
     /// When it does not within `patience`, or when the daemon has ended.
     pub async fn change(
-        &mut self,
+        &self,
         endpoint: &str,
         up: bool,
         since: SystemTime,
@@ -170,151 +193,53 @@ impl LoadBalancer {
         self.wait(&what, patience, |told| told.changes.iter().find(wanted).cloned())
             .await
     }
-}
 
-impl Log {
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Wait for it to become Active, no earlier than `since`.
+    ///
+    /// # Errors
+    /// When it does not within `patience`, or when the daemon has ended.
+    pub async fn becomes_active(&self, since: SystemTime, patience: Duration) -> Result<Transition, String> {
+        let wanted = |transition: &&Transition| transition.to == "active" && transition.at >= since;
+        self.wait("becoming active", patience, |told| {
+            told.transitions.iter().find(wanted).cloned()
+        })
+        .await
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), String> {
+        process::signal(&self.process.child, signal).map_err(|why| format!("{}: {why}", self.name()))
     }
 }
 
-async fn follow(
-    log: impl AsyncRead + Unpin,
-    mut copy: std::fs::File,
-    told: Arc<Log>,
-    tell: watch::Sender<()>,
-) {
+impl Process {
+    fn start(host: &Host, document: &Path, told: &watch::Sender<Told>) -> Result<Self, String> {
+        let path = |end: &str| Path::new(FOLDER).join(format!("{}.{end}", host.name()));
+        let log = path("log");
+        let file = File::options().create(true).append(true).open(&log);
+        let file = file.map_err(|error| format!("{}: {error}", log.display()))?;
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg0("catamaran")
+            .args(["run", "--log-format", "json", "--log", "info", "--config"]);
+        command.arg(document).args(["--node", host.name()]);
+        // Hosts share the file system.
+        command.env("CATAMARAN_ADMIN", path("sock"));
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        let mut child = process::start(host, &mut command)
+            .map_err(|error| format!("cannot start catamaran run: {error}"))?;
+        let stderr = child.stderr.take().ok_or("no standard error")?;
+        told.send_modify(Told::begin);
+        let log = tokio::spawn(follow(stderr, file, told.clone()));
+        Ok(Self { child, log })
+    }
+}
+
+async fn follow(log: impl AsyncRead + Unpin, mut copy: File, told: watch::Sender<Told>) {
     let mut lines = BufReader::new(log).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         // The copy is for those who look around; a full tmpfs does not stop the lab.
         let _ = writeln!(copy, "{line}");
-        told.told().take(&line);
-        tell.send_replace(());
+        told.send_modify(|told| told.take(&line));
     }
-    told.told().over = true;
-    tell.send_replace(());
-}
-
-impl Told {
-    fn take(&mut self, line: &str) {
-        let Ok(line_) = serde_json::from_str::<Value>(line) else {
-            return self.complaints.push(line.to_string());
-        };
-        let fields = &line_["fields"];
-        let text = |key: &str| fields[key].as_str().unwrap_or_default().to_string();
-        let message = text("message");
-        let Some(at) = line_["timestamp"].as_str().and_then(parse_timestamp) else {
-            return self.complaints.push(line.to_string());
-        };
-        match message.as_str() {
-            "endpoint is up" | "endpoint is down" => {
-                self.changes.push(Change {
-                    at,
-                    endpoint: text("endpoint"),
-                    up: message == "endpoint is up",
-                    probes: fields["probes"].as_u64().unwrap_or_default(),
-                    cause: text("cause"),
-                    detail: text("detail"),
-                });
-            }
-            "connection" => {
-                if let Ok(client) = text("client").parse() {
-                    let ended = self.connections.0.entry(client).or_default();
-                    ended.push((at, text("endpoint")));
-                }
-            }
-            "ready" => self.ready = true,
-            _ if line_["level"] == "ERROR" => self.complaints.push(line.to_string()),
-            _ => {}
-        }
-    }
-}
-
-/// RFC 3339 as the log writes it: UTC, with or without a fraction.
-fn parse_timestamp(text: &str) -> Option<SystemTime> {
-    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
-    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
-    let numbers = |text: &str, separator| {
-        text.split(separator)
-            .map(|part| part.parse().ok())
-            .collect::<Option<Vec<u64>>>()
-    };
-    let [year, month, day] = numbers(date, '-')?.try_into().ok()?;
-    let [hour, minute, second] = numbers(time, ':')?.try_into().ok()?;
-    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || fraction.len() > 9 {
-        return None;
-    }
-    // Howard Hinnant's days_from_civil: years begin in March, so that the leap day is the last.
-    let (year, month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
-    let days = days.checked_sub(719_468)?;
-    let nanoseconds: u64 = format!("{fraction:0<9}").parse().ok()?;
-    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
-    Some(UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn micros(text: &str) -> Option<u128> {
-        parse_timestamp(text).map(|at| at.duration_since(UNIX_EPOCH).unwrap().as_micros())
-    }
-
-    #[test]
-    fn timestamp_is_the_moment_it_names() {
-        assert_eq!(micros("1970-01-01T00:00:00.000001Z"), Some(1));
-        assert_eq!(micros("2000-02-29T12:00:00Z"), Some(951_825_600_000_000));
-        assert_eq!(micros("2026-11-23T20:03:33.123456Z"), Some(1_795_464_213_123_456));
-        assert_eq!(micros("2100-03-01T00:00:00.5Z"), Some(4_107_542_400_500_000));
-    }
-
-    #[test]
-    fn what_is_no_timestamp_is_none() {
-        for text in [
-            "",
-            "2026-11-23",
-            "2026-11-23T20:03:33",
-            "2026-13-23T20:03:33Z",
-            "1969-12-31T23:59:59Z",
-        ] {
-            assert_eq!(micros(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn log_lines_tell_changes_and_where_connections_went() {
-        let mut told = Told::default();
-        for line in [
-            r#"{"timestamp":"1970-01-01T00:00:01.000000Z","level":"WARN","fields":{"message":"endpoint is down","pool":"apiserver","endpoint":"master1","cause":"status","detail":"500","probes":3},"target":"catamaran"}"#,
-            r#"{"timestamp":"1970-01-01T00:00:02.000000Z","level":"INFO","fields":{"message":"connection","client":"192.0.2.1:5","endpoint":"master2"}}"#,
-            r#"{"timestamp":"1970-01-01T00:00:04.000000Z","level":"INFO","fields":{"message":"connection","client":"192.0.2.1:5","endpoint":"master3"}}"#,
-            "error: no such file",
-        ] {
-            told.take(line);
-        }
-        let [change] = &told.changes[..] else {
-            panic!("{:?}", told.changes)
-        };
-        assert_eq!(
-            (change.endpoint.as_str(), change.up, change.probes),
-            ("master1", false, 3)
-        );
-        assert_eq!(change.at, UNIX_EPOCH + Duration::from_secs(1));
-        let client = "192.0.2.1:5".parse().unwrap();
-        let began_at = |second| {
-            let began = UNIX_EPOCH + Duration::from_secs(second);
-            told.connections.endpoint(client, began)
-        };
-        assert_eq!(
-            [1, 3, 5].map(began_at),
-            [Some("master2"), Some("master3"), None],
-            "a port that is used again"
-        );
-        assert_eq!(told.complaints, ["error: no such file"]);
-    }
+    told.send_modify(Told::end);
 }

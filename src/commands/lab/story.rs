@@ -1,32 +1,30 @@
 //! The story: the founding case at work, then one endpoint after the other in
-//! trouble, and all the while clients.
+//! trouble, then a load balancer, and all the while clients.
+
+pub mod endpoint_faults;
+pub mod load_balancer_faults;
 
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
+use self::load_balancer_faults::Probed;
 use super::certificates::Authority;
 use super::client::{Behaviour, Clients, Seen};
+use super::daemon_log::Connections;
 use super::enclosure::FOLDER;
 use super::endpoint::{Endpoint, Settings};
-use super::founding_case::{self, CONTROL_PLANES, FALL, LOAD_BALANCERS, RISE, VIRTUAL, WORKER};
-use super::load_balancer::{Change, Connections, LoadBalancer};
-use super::report::Progress;
-use super::stand_in::Condition;
-use super::world::World;
+use super::founding_case::{self, CONTROL_PLANES, FALL, LOAD_BALANCERS, RISE, Timing, VIRTUAL, WORKER};
+use super::load_balancer::LoadBalancer;
+use super::progress::Progress;
+use super::world::{Host, World};
 
-/// How many of the founding case's load balancers take part.
-const LOAD_BALANCERS_AT_WORK: usize = 1;
-
-/// Watches that an endpoint has when something befalls it, at least.
-const WATCHES: usize = 3;
-
-/// How long all is well at first, …
+/// How long all is well at first.
 const STEADY: Duration = Duration::from_secs(4);
 
-/// … and how long the others carry on alone before an endpoint is healed.
+/// How long the others carry on alone before a fault is taken away.
 const WITHOUT: Duration = Duration::from_millis(1500);
 
 /// How long the daemon may take to start.
@@ -38,82 +36,50 @@ pub const SLACK: Duration = Duration::from_secs(1);
 /// How the lab is set up.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
-    /// From probe to probe.
-    pub interval: Duration,
-    /// Time for one probe.
-    pub timeout: Duration,
+    /// What the document says.
+    pub timing: Timing,
     /// From request to request.
     pub every: Duration,
+    /// How often each fault befalls a load balancer.
+    pub trials: u32,
+    /// The part of the story that is told, if it is not both.
+    pub only: Option<Part>,
+}
+
+/// A part of the story.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// One endpoint after the other is in trouble.
+    Endpoints,
+    /// A load balancer is in trouble, in one way after the other.
+    LoadBalancers,
 }
 
 impl Setup {
     /// The longest time in which `fall` probes that begin after the fault have failed.
     pub fn detection_bound(&self) -> Duration {
-        self.interval * u32::try_from(FALL).unwrap_or(u32::MAX) + self.timeout + SLACK
+        self.timing.interval * u32::try_from(FALL).unwrap_or(u32::MAX) + self.timing.timeout + SLACK
     }
 
     /// The same for `rise` successes.
     pub fn recovery_bound(&self) -> Duration {
-        self.interval * u32::try_from(RISE).unwrap_or(u32::MAX) + self.timeout + SLACK
-    }
-}
-
-/// What befalls an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Fault {
-    /// Its own etcd is gone: it serves, but its health paths answer 500.
-    Failing,
-    /// It is stopped: connections are accepted and never answered.
-    Frozen,
-    /// It is killed: connections are refused.
-    Killed,
-}
-
-impl Fault {
-    /// What happens, for people.
-    pub fn happens(self) -> &'static str {
-        match self {
-            Self::Failing => "loses its etcd: /healthz answers 500",
-            Self::Frozen => "freezes: accepts and never answers",
-            Self::Killed => "is killed: refuses connections",
-        }
+        self.timing.interval * u32::try_from(RISE).unwrap_or(u32::MAX) + self.timing.timeout + SLACK
     }
 
-    async fn inject(self, endpoint: &mut Endpoint) -> Result<(), String> {
-        match self {
-            Self::Failing => endpoint.set(Condition::EtcdGone).await,
-            Self::Frozen => endpoint.freeze(),
-            Self::Killed => endpoint.kill().await,
-        }
+    /// The longest time until a load balancer takes over from one that says nothing more.
+    pub fn takeover_bound(&self) -> Duration {
+        self.timing.active_down_interval() + SLACK
     }
 
-    async fn heal(self, endpoint: &mut Endpoint) -> Result<(), String> {
-        match self {
-            Self::Failing => endpoint.set(Condition::Healthy).await,
-            Self::Frozen => endpoint.thaw(),
-            Self::Killed => endpoint.restart().await,
-        }
+    /// The longest time until the address has left a load balancer that cannot
+    /// remove it any more.
+    pub fn leaving_bound(&self) -> Duration {
+        self.timing.active_down_interval() + Duration::from_secs(3) + SLACK
     }
-}
 
-/// One fault, from injection to recovery.
-#[derive(Clone, Debug)]
-pub struct Episode {
-    /// What befell …
-    pub fault: Fault,
-    /// … whom, …
-    pub endpoint: String,
-    /// … and when.
-    pub injected: SystemTime,
-    /// The daemon's decision; `None` when it made none in time.
-    pub down: Option<Change>,
-    /// When the fault was taken away.
-    pub healed: SystemTime,
-    /// The daemon's second decision.
-    pub up: Option<Change>,
-    /// When a client was served by the endpoint again.
-    pub served_again: Option<SystemTime>,
+    fn tells(&self, part: Part) -> bool {
+        self.only.is_none_or(|only| only == part)
+    }
 }
 
 /// All that happened.
@@ -122,25 +88,30 @@ pub struct Told {
     pub setup: Setup,
     /// When all was well: from, to.
     pub steady: (SystemTime, SystemTime),
-    /// In their order.
-    pub episodes: Vec<Episode>,
+    /// Faults of endpoints, in their order.
+    pub endpoint_faults: Vec<endpoint_faults::Episode>,
+    /// Faults of a load balancer, in their order.
+    pub load_balancer_faults: Vec<load_balancer_faults::Episode>,
     /// What the clients saw.
     pub seen: Seen,
-    /// Where connections went, as the daemon's log says.
+    /// What was seen besides, while a load balancer was in trouble.
+    pub probed: Probed,
+    /// Where connections went, as the daemons' logs say.
     pub connections: Connections,
 }
 
 /// The founding case at work.
 pub struct Stage {
-    /// For those who look around after the story.
-    pub load_balancers: Vec<LoadBalancer>,
+    load_balancers: Vec<LoadBalancer>,
     endpoints: Vec<Endpoint>,
+    worker: Host,
     clients: Clients,
     setup: Setup,
 }
 
 impl Stage {
-    /// Build it and start everything; clients begin when every endpoint is up.
+    /// Build it and start everything; clients begin when every endpoint is up
+    /// and the first load balancer has the address.
     ///
     /// # Errors
     /// What could not be built or did not start.
@@ -148,10 +119,7 @@ impl Stage {
         let mut world = World::new()?;
         let authority = Authority::new().map_err(|error| format!("no certificate authority: {error}"))?;
         let ca = write("ca.crt", &authority.pem())?;
-        let document = write(
-            "cluster.toml",
-            &founding_case::document(setup.interval, setup.timeout, &ca),
-        )?;
+        let document = write("cluster.toml", &setup.timing.document(&ca))?;
 
         let mut endpoints = Vec::new();
         for machine in &CONTROL_PLANES {
@@ -170,19 +138,13 @@ impl Stage {
         progress.say("three stand-ins for apiservers serve TLS: master1, master2, master3");
 
         let mut load_balancers = Vec::new();
-        for (machine, _) in &LOAD_BALANCERS[..LOAD_BALANCERS_AT_WORK] {
+        for (machine, _) in &LOAD_BALANCERS {
             let host = world.host(machine.name, &[&machine.prefix()])?;
-            if load_balancers.is_empty() {
-                host.add_address(&VIRTUAL.prefix())?;
-            }
-            let log = Path::new(FOLDER).join(format!("{}.log", machine.name));
-            load_balancers.push(LoadBalancer::start(&host, &document, log)?);
+            load_balancers.push(LoadBalancer::start(&host, &document, VIRTUAL.address.into())?);
         }
-        for load_balancer in &mut load_balancers {
+        for load_balancer in &load_balancers {
             load_balancer
-                .wait("catamaran run being ready", START, |told| {
-                    told.ready.then_some(())
-                })
+                .wait("being ready", START, |told| told.ready.then_some(()))
                 .await?;
             for endpoint in &endpoints {
                 let patience = setup.recovery_bound();
@@ -191,7 +153,11 @@ impl Stage {
                     .await?;
             }
         }
-        progress.say("catamaran run serves 211.183.3.250:6443 on lb-a; all three endpoints are up");
+        progress.say("catamaran run is ready on lb-a and lb-b; all three endpoints are up");
+        let active = load_balancers[0]
+            .becomes_active(SystemTime::UNIX_EPOCH, setup.takeover_bound() * 2)
+            .await?;
+        progress.say(&format!("lb-a is active and has 211.183.3.250: {}", active.why));
 
         let behaviour = Behaviour {
             address: founding_case::socket(&VIRTUAL),
@@ -199,11 +165,12 @@ impl Stage {
             every: setup.every,
             patience: setup.detection_bound() + Duration::from_secs(5),
         };
-        let clients = Clients::start(&world.host(WORKER.name, &[&WORKER.prefix()])?, behaviour)?;
+        let worker = world.host(WORKER.name, &[&WORKER.prefix()])?;
         Ok(Self {
             load_balancers,
             endpoints,
-            clients,
+            clients: Clients::start(&worker, behaviour)?,
+            worker,
             setup,
         })
     }
@@ -220,22 +187,29 @@ impl Stage {
         ));
         sleep(STEADY).await;
         let steady = (began, SystemTime::now());
-        let mut episodes = Vec::new();
-        for (number, fault) in [Fault::Failing, Fault::Frozen, Fault::Killed]
-            .into_iter()
-            .enumerate()
-        {
-            episodes.push(self.episode(number, fault, progress).await?);
-        }
-        // What is under way may end, and the log may tell of it.
+        let endpoint_faults = match self.setup.tells(Part::Endpoints) {
+            true => self.play_endpoint_faults(progress).await?,
+            false => Vec::new(),
+        };
+        let (load_balancer_faults, probed) = match self.setup.tells(Part::LoadBalancers) {
+            true => self.play_load_balancer_faults(progress).await?,
+            false => Default::default(),
+        };
+        // What is under way may end, and the logs may tell of it.
         sleep(Duration::from_millis(500)).await;
-        let connections = self.load_balancers[0].told().connections.clone();
+        let logs = self.load_balancers.iter();
+        let connections = logs
+            .map(|load_balancer| load_balancer.told().connections.clone())
+            .reduce(Connections::and)
+            .unwrap_or_default();
         let seen = self.clients.seen().clone();
         Ok(Told {
             setup: self.setup,
             steady,
-            episodes,
+            endpoint_faults,
+            load_balancer_faults,
             seen,
+            probed,
             connections,
         })
     }
@@ -243,74 +217,6 @@ impl Stage {
     /// End the clients, and leave the rest standing.
     pub fn rest(self) -> (Vec<LoadBalancer>, Vec<Endpoint>) {
         (self.load_balancers, self.endpoints)
-    }
-
-    async fn episode(&mut self, number: usize, fault: Fault, progress: &Progress) -> Result<Episode, String> {
-        let endpoint = &mut self.endpoints[number];
-        let name = endpoint.name().to_string();
-        self.clients.watch(&name, WATCHES).await?;
-        let daemon = &mut self.load_balancers[0];
-
-        progress.say(&format!("{name} {}", fault.happens()));
-        let injected = SystemTime::now();
-        fault.inject(endpoint).await?;
-        let down = daemon
-            .change(&name, false, injected, self.setup.detection_bound() * 2)
-            .await
-            .ok();
-        match &down {
-            Some(down) => progress.say(&format!(
-                "{name} is down after {:.1} s and {} probes: {}",
-                since(injected, down.at).as_secs_f64(),
-                down.probes,
-                down.detail
-            )),
-            None => progress.say(&format!("{name} was not found out")),
-        }
-        sleep(WITHOUT).await;
-
-        let healed = SystemTime::now();
-        fault.heal(endpoint).await?;
-        let (mut up, mut served_again) = (None, None);
-        if down.is_some() {
-            up = daemon
-                .change(&name, true, healed, self.setup.recovery_bound() * 2)
-                .await
-                .ok();
-            let served = self.served_by(&name, up.as_ref().map_or(healed, |up| up.at));
-            served_again = timeout(SLACK * 5, served).await.ok();
-        }
-        match &up {
-            Some(up) => progress.say(&format!(
-                "{name} is up again {:.1} s after its recovery",
-                since(healed, up.at).as_secs_f64()
-            )),
-            None => progress.say(&format!("{name} did not come back")),
-        }
-        Ok(Episode {
-            fault,
-            endpoint: name,
-            injected,
-            down,
-            healed,
-            up,
-            served_again,
-        })
-    }
-
-    async fn served_by(&self, endpoint: &str, since: SystemTime) -> SystemTime {
-        loop {
-            {
-                let seen = self.clients.seen();
-                let by_it = |short: &&super::client::Short| {
-                    short.started >= since && short.outcome.as_deref().is_ok_and(|name| name == endpoint)
-                };
-                if let Some(short) = seen.shorts.iter().rev().find(by_it) {
-                    return short.ended;
-                }
-            }
-            sleep(self.setup.every).await;
-        }
     }
 }
 
