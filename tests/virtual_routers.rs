@@ -17,8 +17,10 @@ use catamaran::app::status::Status;
 use catamaran::commands::lab::enclosure::FOLDER;
 use catamaran::commands::lab::world::INTERFACE;
 use catamaran::shell::admin::{Question, ask};
+use catamaran::shell::netlink::Netlink;
+use catamaran::shell::vrrp::{Announcer, ArpOperation, gratuitous_arp};
 use daemon::{Daemon, NODES, ROUTER, VIRTUAL, document, echo, gains, has, hosts, loses, pair};
-use enclosed::{enclosed, found, run};
+use enclosed::{at, enclosed, found, run};
 use nix::sys::signal::Signal;
 
 #[test]
@@ -114,18 +116,19 @@ fn address_removed_by_hand_is_put_back_and_counted() {
 fn somebody_else_with_the_address_is_seen_and_counted() {
     enclosed(async |mut world| {
         let (a, b) = pair(&mut world, &document("")).await;
-        // A machine of the link has it by mistake, and says so whenever it comes up.
+        // A machine of the link has it by mistake, and says so.
         let stranger = world.host("stranger", &["192.0.2.77/24"]).unwrap();
+        let netlink = at(&stranger, Netlink::connect).unwrap();
+        let index = netlink.link(INTERFACE).await.unwrap().unwrap().state.index;
+        let announcer = at(&stranger, || Announcer::open(index)).unwrap();
+        let claim = gratuitous_arp(
+            [2, 0, 0, 0, 0, 77],
+            VIRTUAL.parse().unwrap(),
+            ArpOperation::Request,
+        );
         let claims = |router: &RouterStatus| router.counters.contains_key("address-claimed-by-another");
         let seen = found("a claim that is counted", async || {
-            let settings = "/proc/sys/net/ipv4/conf/ens32/arp_notify";
-            stranger.within(|| std::fs::write(settings, "1")).unwrap();
-            run(
-                &stranger,
-                &format!("ip address replace {VIRTUAL}/24 dev {INTERFACE}"),
-            );
-            run(&stranger, &format!("ip link set {INTERFACE} down"));
-            run(&stranger, &format!("ip link set {INTERFACE} up"));
+            announcer.send(&claim).unwrap();
             let router = a.status().await?.virtual_routers.pop()?;
             claims(&router).then_some(router)
         })
