@@ -524,7 +524,7 @@ fn macvlan_is_made_with_the_virtual_mac_and_settings_of_its_own_and_removed_once
         };
         assert_eq!(machine.netlink.macvlans().await.unwrap(), [expected]);
         // By whichever socket.
-        let apart = at(&machine.host, Netlink::connect_apart).unwrap();
+        let apart = at(&machine.host, Netlink::connect).unwrap();
         for _ in 0..2 {
             apart.remove_link(index).await.unwrap();
         }

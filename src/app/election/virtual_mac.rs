@@ -58,7 +58,7 @@ impl VirtualMac {
         Ok(Self {
             family,
             vrid,
-            apart: Netlink::connect_apart()?,
+            apart: Netlink::connect()?,
             link: None,
             leaving: None,
             warned: false,

@@ -70,24 +70,6 @@ impl Netlink {
         told.recv()
             .unwrap_or_else(|_| Err(io::Error::other("the thread of netlink has ended")))
     }
-
-    /// The same, served by a thread of its own: the kernel keeps whoever asks
-    /// for something until it is done, and removing an interface takes it up to
-    /// seconds.
-    ///
-    /// # Errors
-    /// When there can be no socket or no thread.
-    ///
-    /// # Panics
-    /// Outside of a runtime.
-    pub fn connect_apart() -> io::Result<Self> {
-        let (connection, handle, _) = rtnetlink::new_connection()?;
-        let runtime = tokio::runtime::Handle::current();
-        std::thread::Builder::new()
-            .name("netlink".into())
-            .spawn(move || runtime.block_on(connection))?;
-        Ok(Self { handle })
-    }
 }
 
 /// The kernel's answer behind what was asked of it. The kind stays, and is
