@@ -165,10 +165,11 @@ impl App {
     }
 
     /// Let another node have the virtual addresses. Connections to them are
-    /// reset when they go, new ones are accepted until then.
-    pub async fn hand_over(&mut self) {
+    /// reset when they go, new ones are accepted until then. Once `hurry` is
+    /// ready the addresses go without waiting for anybody.
+    pub async fn hand_over(&mut self, hurry: impl Future<Output = ()>) {
         if let Some(election) = self.election.take() {
-            election.stop().await;
+            election.stop(hurry).await;
         }
     }
 

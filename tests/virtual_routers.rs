@@ -39,6 +39,20 @@ fn stopped_active_hands_over_and_leaves_nothing() {
     });
 }
 
+#[test]
+fn second_signal_does_not_wait_for_a_successor_and_leaves_nothing_either() {
+    enclosed(async |mut world| {
+        let (host, _) = hosts(&mut world);
+        // Nobody is there who could take over.
+        let daemon = Daemon::start(&host, &document("").replace("100ms", "1s"));
+        daemon.is("active").await;
+        daemon.signal(Signal::SIGTERM);
+        daemon.router("handing over", |router| router.handing_over).await;
+        daemon.stop();
+        assert!(!has(&host, VIRTUAL));
+    });
+}
+
 // Known fault of others: a killed daemon leaves the address behind for ever.
 #[test]
 fn killed_daemon_loses_the_address_without_help() {

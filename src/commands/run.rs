@@ -134,7 +134,7 @@ fn serve(config: &Config, node: Option<&Node>, admin: &Admin) -> Result<(), Stri
         let mut interrupt = signals(SignalKind::interrupt())?;
         let mut app = App::start(config, node)?;
         administer(&app, admin)?;
-        let told = async {
+        let mut told = async || {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
@@ -147,20 +147,21 @@ fn serve(config: &Config, node: Option<&Node>, admin: &Admin) -> Result<(), Stri
         };
         tokio::select! {
             () = work => {}
-            () = told => {}
+            () = told() => {}
         }
-        let handed_over = app.hand_over();
-        tokio::select! {
-            () = handed_over => {}
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        let drained = app.drain();
-        tokio::select! {
-            () = drained => {}
-            () = tokio::time::sleep(config.daemon.drain_timeout) => {}
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        let mut hurried = false;
+        app.hand_over(async {
+            told().await;
+            hurried = true;
+        })
+        .await;
+        if !hurried {
+            let drained = app.drain();
+            tokio::select! {
+                () = drained => {}
+                () = tokio::time::sleep(config.daemon.drain_timeout) => {}
+                () = told() => {}
+            }
         }
         app.stop();
         Ok(())

@@ -130,11 +130,17 @@ impl Election {
     }
 
     /// Hand over and end: returns when every address is somebody else's, or
-    /// nobody wants it.
-    pub async fn stop(self) {
+    /// nobody wants it, or none is here any more since `hurry` was ready before.
+    pub async fn stop(mut self, hurry: impl Future<Output = ()>) {
         self.tell(Command::Shutdown);
         // A thread that has panicked has ended too, and said why.
-        let _ = self.ended.await;
+        tokio::select! {
+            _ = &mut self.ended => {}
+            () = hurry => {
+                self.tell(Command::Shutdown);
+                let _ = (&mut self.ended).await;
+            }
+        }
         let _ = self.thread.join();
     }
 
