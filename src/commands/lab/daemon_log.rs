@@ -72,8 +72,10 @@ pub struct Told {
     pub connections: Connections,
     /// The daemon accepts connections.
     pub ready: bool,
-    /// The last lines that were no JSON: why it did not start, say.
+    /// Lines that were no JSON or of level ERROR: why it did not start, say.
     pub complaints: Vec<String>,
+    /// The last line, whatever it was.
+    pub last: String,
     /// The log has ended.
     pub over: bool,
 }
@@ -94,6 +96,7 @@ impl Told {
 
     /// A line of its log.
     pub fn take(&mut self, line: &str) {
+        line.clone_into(&mut self.last);
         let Ok(line_) = serde_json::from_str::<Value>(line) else {
             return self.complaints.push(line.to_string());
         };

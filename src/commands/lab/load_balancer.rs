@@ -159,9 +159,10 @@ impl LoadBalancer {
                     }
                     if told.over {
                         return Err(format!(
-                            "catamaran run has ended on {}:\n{}",
+                            "catamaran run has ended on {}:\n{}\nThe last line of its log:\n{}",
                             self.name(),
-                            told.complaints.join("\n")
+                            told.complaints.join("\n"),
+                            told.last
                         ));
                     }
                 }
