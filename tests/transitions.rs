@@ -521,6 +521,22 @@ fn interface_without_carrier_takes_the_router_out_and_its_return_makes_a_backup(
     );
 }
 
+#[test]
+fn router_whose_interface_came_back_does_not_preempt_before_it_reaches_anybody() {
+    let mut play = Play::backup(|parameters| parameters.interval = centiseconds(1));
+    play.take(Input::InterfaceDown(Fault::NoCarrier));
+    play.take(Input::InterfaceUp);
+    let mut lower = from(2, 50);
+    lower.advertisement.interval = centiseconds(1);
+    for _ in 0..99 {
+        play.after(Duration::from_millis(10), hears(lower.clone()));
+        assert!(play.wait() >= Duration::from_millis(30));
+    }
+    play.after(Duration::from_millis(10), hears(lower));
+    // Router 0 may be there and comes first.
+    assert_eq!(play.wait(), Duration::from_millis(2));
+}
+
 // Known fault of others: a start before the interface is there ends the daemon.
 #[test]
 fn start_without_an_interface_waits_for_it() {

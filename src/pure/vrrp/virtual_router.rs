@@ -34,6 +34,11 @@ const STEP: (Duration, Duration) = (Duration::from_millis(2), Duration::from_mil
 /// How long after an address was refused it is tried again, at least.
 const AFTER_REFUSAL: Duration = Duration::from_secs(1);
 
+/// How long a router whose interface came back leaves the addresses with a lower
+/// one that serves: as long as the kernel takes to ask again for neighbours that
+/// did not answer, without whom it reaches no endpoint.
+const AFTER_LINK: Duration = Duration::from_secs(1);
+
 /// What the document says of a virtual router on this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameters {
@@ -532,7 +537,13 @@ impl VirtualRouter {
         self.fault = None;
         match &self.phase {
             // Never straight to Active: somebody else is, by now.
-            Phase::Fault { retry: None, .. } => self.become_backup(now, None, Why::InterfaceUp),
+            Phase::Fault { retry: None, .. } => {
+                let outputs = self.become_backup(now, None, Why::InterfaceUp);
+                if let Phase::Backup(backup) = &mut self.phase {
+                    backup.may_preempt = Some(now + AFTER_LINK.max(self.parameters.preempt_delay));
+                }
+                outputs
+            }
             Phase::Initialize | Phase::Fault { .. } | Phase::Backup(_) | Phase::Active(_) => Vec::new(),
         }
     }
