@@ -177,7 +177,8 @@ async fn in_flight(probe: &mut Option<InFlight<'_>>) -> Probe {
     }
 }
 
-async fn until(due: Option<Instant>) {
+/// Wait for a moment, or for ever where there is none.
+pub async fn until(due: Option<Instant>) {
     match due {
         Some(due) => sleep_until(due).await,
         None => pending().await,

@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::select_all;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::sleep;
 
 use super::station::{Conditions, Event, Station};
-use super::{Command, OnLoss, virtual_mac};
+use super::{Command, OnTurn, virtual_mac};
+use crate::app::probing::until;
 use crate::pure::config::{Config, Node};
 use crate::pure::vrrp::Input;
 use crate::shell::capabilities::{Capability, missing};
@@ -33,7 +34,7 @@ pub struct Driver {
     netlink: Netlink,
     monitor: Monitor,
     stations: Vec<Station>,
-    on_loss: OnLoss,
+    on_turn: OnTurn,
     /// Who waits for a hand-over to be done.
     yielding: Vec<oneshot::Sender<()>>,
     /// When to look at all interfaces again, though nobody says that they changed.
@@ -43,7 +44,7 @@ pub struct Driver {
 
 impl Driver {
     /// Sweep, and open the sockets of all interfaces that are there.
-    pub async fn new(config: &Config, node: &Node, on_loss: OnLoss) -> Result<Self, String> {
+    pub async fn new(config: &Config, node: &Node, on_turn: OnTurn) -> Result<Self, String> {
         let lacks: Vec<_> = missing(&[Capability::NetAdmin, Capability::NetRaw])
             .into_iter()
             .map(Capability::name)
@@ -66,13 +67,13 @@ impl Driver {
             stations: stations
                 .map(|settings| Station::new(config, node, settings))
                 .collect::<Result<_, _>>()?,
-            on_loss,
+            on_turn,
             yielding: Vec::new(),
             look_again: None,
             ending: false,
         };
         for station in &mut driver.stations {
-            station.look(&driver.netlink, &driver.on_loss).await?;
+            station.look(&driver.netlink, &driver.on_turn).await?;
         }
         Ok(driver)
     }
@@ -102,7 +103,7 @@ impl Driver {
                         self.look_again = Some(Instant::now());
                     }
                     self.stations[index]
-                        .happened(&self.netlink, &self.on_loss, event)
+                        .happened(&self.netlink, &self.on_turn, event)
                         .await;
                 }
                 Woken::Changed(Ok(change)) => self.changed(change).await,
@@ -117,7 +118,7 @@ impl Driver {
             for _ in 0..TURN {
                 let Some(heard) = station.waiting() else { break };
                 station
-                    .happened(&self.netlink, &self.on_loss, Event::Heard(heard))
+                    .happened(&self.netlink, &self.on_turn, Event::Heard(heard))
                     .await;
             }
         }
@@ -125,7 +126,7 @@ impl Driver {
 
     async fn do_what_is_due(&mut self) {
         for station in &mut self.stations {
-            station.due(&self.netlink, &self.on_loss).await;
+            station.due(&self.netlink, &self.on_turn).await;
         }
         if self.look_again.is_some_and(|then| then <= Instant::now()) {
             self.look_again = None;
@@ -156,7 +157,7 @@ impl Driver {
                     .fold(Conditions::default(), Conditions::and)
             });
             self.stations[index]
-                .be_fit(&self.netlink, &self.on_loss, &group.unwrap_or_default())
+                .be_fit(&self.netlink, &self.on_turn, &group.unwrap_or_default())
                 .await;
         }
     }
@@ -168,7 +169,7 @@ impl Driver {
         tokio::select! {
             biased;
             (event, index, _) = select_all(events) => Woken::Event(index, event),
-            () = until(next) => Woken::Due,
+            () = until(next.map(Into::into)) => Woken::Due,
             change = self.monitor.next() => Woken::Changed(change),
             command = commands.recv() => Woken::Command(command.unwrap_or(Command::Shutdown)),
         }
@@ -178,13 +179,13 @@ impl Driver {
         for station in &mut self.stations {
             let concerned = match &change {
                 Change::AddressGone { index, .. } if station.has_addresses_on(*index) => {
-                    station.see_to_addresses(&self.netlink, &self.on_loss).await;
+                    station.see_to_addresses(&self.netlink, &self.on_turn).await;
                     station.is_on(*index)
                 }
                 Change::LinkGone { index } | Change::LinkChanged(LinkState { index, .. })
                     if station.owns(*index) =>
                 {
-                    station.see_to_addresses(&self.netlink, &self.on_loss).await;
+                    station.see_to_addresses(&self.netlink, &self.on_turn).await;
                     false
                 }
                 Change::LinkGone { index }
@@ -193,7 +194,7 @@ impl Driver {
                 Change::LinkChanged(state) => station.is_on(state.index),
                 Change::Overrun => true,
             };
-            if concerned && let Err(why) = station.look(&self.netlink, &self.on_loss).await {
+            if concerned && let Err(why) = station.look(&self.netlink, &self.on_turn).await {
                 tracing::error!("{why}");
                 self.look_again = Some(Instant::now() + TRY_AGAIN);
             }
@@ -235,7 +236,7 @@ impl Driver {
 
     async fn tell_all(&mut self, input: &Input) {
         for station in &mut self.stations {
-            station.take(&self.netlink, &self.on_loss, input.clone()).await;
+            station.take(&self.netlink, &self.on_turn, input.clone()).await;
         }
     }
 }
@@ -246,13 +247,6 @@ enum Woken {
     Event(usize, Event),
     Changed(std::io::Result<Change>),
     Command(Command),
-}
-
-async fn until(then: Option<Instant>) {
-    match then {
-        Some(then) => sleep_until(then.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Remove the virtual addresses of a former life and the interfaces made for

@@ -50,7 +50,7 @@ pub enum Turn {
 /// Called on the election's thread when this node has lost addresses, before
 /// they are removed; it returns once their connections are reset. Called, too,
 /// before addresses come, which ends that.
-pub type OnLoss = Arc<dyn Fn(Turn, &[IpAddr]) + Send + Sync>;
+pub type OnTurn = Arc<dyn Fn(Turn, &[IpAddr]) + Send + Sync>;
 
 /// What the driver is told.
 pub enum Command {
@@ -81,7 +81,7 @@ impl Election {
     ///
     /// # Errors
     /// One sentence that names what cannot be had.
-    pub fn start(config: &Config, node: &Node, on_loss: OnLoss) -> Result<Self, String> {
+    pub fn start(config: &Config, node: &Node, on_turn: OnTurn) -> Result<Self, String> {
         let (commands, told) = mpsc::unbounded_channel();
         let (ready, started) = std::sync::mpsc::channel();
         let (end, ended) = oneshot::channel();
@@ -98,7 +98,7 @@ impl Election {
                     }
                 };
                 runtime.block_on(async {
-                    let driver = Driver::new(&config, &node, on_loss).await;
+                    let driver = Driver::new(&config, &node, on_turn).await;
                     let _ = ready.send(driver.as_ref().map(|_| ()).map_err(Clone::clone));
                     if let Ok(driver) = driver {
                         // Threads that it has started are ordinary ones.

@@ -10,7 +10,7 @@ use super::lease::Lease;
 use super::sentences::{self, News};
 use super::status::{PeerStatus, RouterStatus, seconds};
 use super::virtual_mac::{VirtualLink, VirtualMac};
-use super::{OnLoss, Turn};
+use super::{OnTurn, Turn};
 use crate::pure::addr::IpPrefix;
 use crate::pure::config::{self, Arp, Config, Node, VirtualRouter as Settings};
 use crate::pure::vrrp::timers::active_down_interval;
@@ -20,17 +20,13 @@ use crate::pure::vrrp::{
 };
 use crate::shell::netlink::{Lifetime, Link, Netlink};
 use crate::shell::vrrp::{
-    AddressWitness, AdvertisementSocket, Announcer, ArpOperation, Claim, Family, LARGEST, Mode, forwards,
-    gratuitous_arp, unsolicited_advertisement,
+    AddressWitness, AdvertisementSocket, Announcer, ArpOperation, Claim, Family, GROUP_V4, GROUP_V6, LARGEST,
+    Mode, forwards, gratuitous_arp, unsolicited_advertisement,
 };
 
 /// How long after taking over the one that was Active before may still say that
 /// it has the addresses, and how long between two answers to whoever does.
 const CONTEST: Duration = Duration::from_secs(1);
-
-/// RFC 9568 §5.1.1.2 and §5.1.2.2.
-const GROUP_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18));
-const GROUP_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12));
 
 /// A virtual router and what it stands on.
 pub struct Station {
@@ -168,7 +164,7 @@ impl Station {
     ///
     /// # Errors
     /// When the kernel refuses a socket.
-    pub async fn look(&mut self, netlink: &Netlink, on_loss: &OnLoss) -> Result<(), String> {
+    pub async fn look(&mut self, netlink: &Netlink, on_turn: &OnTurn) -> Result<(), String> {
         let link = netlink
             .link(&self.interface)
             .await
@@ -177,12 +173,12 @@ impl Station {
             Ok(()) => Input::InterfaceUp,
             Err(Unusable::Fault(fault)) => Input::InterfaceDown(fault),
             Err(Unusable::Refused(why)) => {
-                self.take(netlink, on_loss, Input::InterfaceDown(Fault::NoInterface))
+                self.take(netlink, on_turn, Input::InterfaceDown(Fault::NoInterface))
                     .await;
                 return Err(why);
             }
         };
-        self.take(netlink, on_loss, input).await;
+        self.take(netlink, on_turn, input).await;
         Ok(())
     }
 
@@ -281,11 +277,11 @@ impl Station {
     }
 
     /// Take what happened.
-    pub async fn happened(&mut self, netlink: &Netlink, on_loss: &OnLoss, event: Event) {
+    pub async fn happened(&mut self, netlink: &Netlink, on_turn: &OnTurn, event: Event) {
         match event {
             Event::Heard(Heard::Message(received)) => {
                 *self.counters.entry("received").or_default() += 1;
-                self.take(netlink, on_loss, Input::Advertisement(received)).await;
+                self.take(netlink, on_turn, Input::Advertisement(received)).await;
             }
             Event::Heard(Heard::Malformed(source, why)) => {
                 self.count("malformed");
@@ -296,7 +292,7 @@ impl Station {
             Event::Claimed(claim) => self.claimed(&claim),
             Event::Refused(error) => {
                 self.cannot_be_had(&error);
-                self.take(netlink, on_loss, Input::AddressRefused).await;
+                self.take(netlink, on_turn, Input::AddressRefused).await;
             }
             // Looking at the interface opens them again.
             Event::Broken => self.wire = None,
@@ -333,12 +329,12 @@ impl Station {
     }
 
     /// Hand an input to the core and carry out what it wants, in order.
-    pub async fn take(&mut self, netlink: &Netlink, on_loss: &OnLoss, input: Input) {
+    pub async fn take(&mut self, netlink: &Netlink, on_turn: &OnTurn, input: Input) {
         let mut outputs = self.router.handle(Instant::now(), input);
         while !outputs.is_empty() {
             let mut refused = false;
             for output in outputs {
-                refused |= !self.carry_out(netlink, on_loss, output).await;
+                refused |= !self.carry_out(netlink, on_turn, output).await;
             }
             outputs = if refused {
                 self.router.handle(Instant::now(), Input::AddressRefused)
@@ -349,14 +345,14 @@ impl Station {
     }
 
     /// False when the kernel did not take an address.
-    async fn carry_out(&mut self, netlink: &Netlink, on_loss: &OnLoss, output: Output) -> bool {
+    async fn carry_out(&mut self, netlink: &Netlink, on_turn: &OnTurn, output: Output) -> bool {
         match output {
             Output::Send(advertisement, form) => self.send(&advertisement, form),
             Output::AddAddresses => {
-                on_loss(Turn::Come, &self.addresses());
+                on_turn(Turn::Come, &self.addresses());
                 return self.add_addresses(netlink).await;
             }
-            Output::RemoveAddresses => self.remove_addresses(netlink, on_loss).await,
+            Output::RemoveAddresses => self.remove_addresses(netlink, on_turn).await,
             Output::Announce => {
                 // In its turn, not when the timer comes: that is coarse, and the
                 // one that was Active before may lose the addresses meanwhile.
@@ -382,9 +378,9 @@ impl Station {
         let destinations = if parameters.unicast {
             self.peers.iter().map(|(_, address)| *address).collect()
         } else if source.is_ipv4() {
-            vec![GROUP_V4]
+            vec![GROUP_V4.into()]
         } else {
-            vec![GROUP_V6]
+            vec![GROUP_V6.into()]
         };
         let mut failure = None;
         for destination in destinations {
@@ -440,11 +436,11 @@ impl Station {
         tracing::error!(virtual_router = self.name, %error, "a virtual address cannot be had");
     }
 
-    async fn remove_addresses(&mut self, netlink: &Netlink, on_loss: &OnLoss) {
+    async fn remove_addresses(&mut self, netlink: &Netlink, on_turn: &OnTurn) {
         self.lease.end();
         self.announcing.end();
         // A reset can only be sent from an address that is still here.
-        on_loss(Turn::Go, &self.addresses());
+        on_turn(Turn::Go, &self.addresses());
         for prefix in self.prefixes_of_ours() {
             let Some(index) = self.holder() else { break };
             if let Err(error) = netlink.remove_address(index, *prefix).await {
@@ -530,10 +526,10 @@ impl Station {
     }
 
     /// Do what is due.
-    pub async fn due(&mut self, netlink: &Netlink, on_loss: &OnLoss) {
+    pub async fn due(&mut self, netlink: &Netlink, on_turn: &OnTurn) {
         let now = Instant::now();
         if self.router.deadline().is_some_and(|deadline| deadline <= now) {
-            self.take(netlink, on_loss, Input::TimerDue).await;
+            self.take(netlink, on_turn, Input::TimerDue).await;
         }
         if self.lease.due().is_some_and(|due| due <= now) {
             self.renew_addresses(netlink);
@@ -590,14 +586,14 @@ impl Station {
     }
 
     /// Take what its own conditions and those of its group come to.
-    pub async fn be_fit(&mut self, netlink: &Netlink, on_loss: &OnLoss, group: &Conditions) {
+    pub async fn be_fit(&mut self, netlink: &Netlink, on_turn: &OnTurn, group: &Conditions) {
         let Conditions { fitness, words } = if self.sync.is_some() { group } else { &self.own }.clone();
         if words == self.lowered_by {
             return;
         }
         let before = self.router.priority().get();
         self.lowered_by = words;
-        self.take(netlink, on_loss, Input::FitnessChanged(fitness)).await;
+        self.take(netlink, on_turn, Input::FitnessChanged(fitness)).await;
         let why = match self.lowered_by.is_empty() {
             true => "all is well".into(),
             false => self.lowered_by.join(", "),
@@ -622,7 +618,7 @@ impl Station {
     }
 
     /// Something about the interface that has its addresses has changed.
-    pub async fn see_to_addresses(&mut self, netlink: &Netlink, on_loss: &OnLoss) {
+    pub async fn see_to_addresses(&mut self, netlink: &Netlink, on_turn: &OnTurn) {
         if self.router.state() != State::Active {
             return;
         }
@@ -636,7 +632,7 @@ impl Station {
         };
         let missing = self.prefixes_of_ours().find(is_missing).map(|prefix| prefix.ip);
         if let Some(ip) = missing {
-            self.take(netlink, on_loss, Input::AddressGone(ip)).await;
+            self.take(netlink, on_turn, Input::AddressGone(ip)).await;
         }
     }
 

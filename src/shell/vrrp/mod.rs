@@ -17,5 +17,5 @@ mod socket;
 mod witness;
 
 pub use announce::{Announcer, ArpOperation, forwards, gratuitous_arp, unsolicited_advertisement};
-pub use socket::{AdvertisementSocket, Family, LARGEST, Mode, Received};
+pub use socket::{AdvertisementSocket, Family, GROUP_V4, GROUP_V6, LARGEST, Mode, Received};
 pub use witness::{AddressWitness, Claim};

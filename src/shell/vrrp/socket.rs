@@ -30,11 +30,11 @@ const HOPS: u32 = 255;
 /// Type of service and traffic class: network control (RFC 2474 §4.2.2.2).
 const NETWORK_CONTROL: u32 = 0xC0;
 
-/// RFC 9568 §5.1.1.2.
-const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
+/// All VRRP routers of a link (RFC 9568 §5.1.1.2).
+pub const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 
-/// RFC 9568 §5.1.2.2.
-const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
+/// The same in IPv6 (RFC 9568 §5.1.2.2).
+pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
 
 /// Bytes of packets that may wait to be read, as the kernel counts: some
 /// hundred advertisements, so that a stalled process wakes up to the last ones
