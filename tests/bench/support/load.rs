@@ -114,7 +114,7 @@ pub fn connections(
     })
 }
 
-/// Times between request and answer in microseconds, sorted: `connections` open
+/// Times between request and answer in microseconds: `connections` open
 /// ones that ask `rate` times a second together.
 ///
 /// A request that had to wait for the answer before it counts from when it was
@@ -143,9 +143,7 @@ pub fn latencies(
         }
         Ok(samples)
     })?;
-    let mut samples = samples.concat();
-    samples.sort_by(f64::total_cmp);
-    Ok(samples)
+    Ok(samples.concat())
 }
 
 /// Opens `count` connections, uses each once and keeps them.
