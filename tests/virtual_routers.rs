@@ -84,7 +84,9 @@ fn hung_daemon_loses_the_address_and_takes_it_back_when_it_wakes_up() {
 #[test]
 fn cut_link_moves_the_address_and_the_cable_brings_it_back() {
     enclosed(async |mut world| {
-        let (a, b) = pair(&mut world, &document("")).await;
+        let endpoint = world.host("endpoint", &["192.0.2.9/24"]).unwrap();
+        echo(&endpoint, "192.0.2.9:7".parse().unwrap());
+        let (a, b) = pair(&mut world, &document(POOL)).await;
         a.host.set_cable(false).unwrap();
         b.is("active").await;
         let router = a.is("fault").await;
@@ -93,6 +95,39 @@ fn cut_link_moves_the_address_and_the_cable_brings_it_back() {
         a.host.set_cable(true).unwrap();
         a.is("active").await;
         b.is("backup").await;
+    });
+}
+
+#[test]
+fn node_that_comes_back_stands_back_until_its_pools_are_probed_again() {
+    enclosed(async |mut world| {
+        let endpoint = world.host("endpoint", &["192.0.2.9/24"]).unwrap();
+        echo(&endpoint, "192.0.2.9:7".parse().unwrap());
+        // Once at the start, and never again while this test lasts.
+        let rarely = document(POOL).replace("interval = \"100ms\"\ntimeout", "interval = \"1h\"\ntimeout");
+        assert!(rarely.contains("1h"), "{rarely}");
+        let (a, b) = pair(&mut world, &rarely).await;
+        a.host.set_cable(false).unwrap();
+        b.is("active").await;
+        a.is("fault").await;
+        a.host.set_cable(true).unwrap();
+        let before = a.is("backup").await;
+        assert_eq!(before.priority, 1);
+        assert_eq!(
+            before.lowered_by,
+            [format!(
+                "interface {INTERFACE} was down, and not all pools are probed again (stands back)"
+            )]
+        );
+        a.router("advertisements of more than a second", |router| {
+            router.counters["received"] > before.counters["received"] + 15
+        })
+        .await;
+        gains(&b.host, VIRTUAL).await;
+        a.is("backup").await;
+        // Better there than nowhere.
+        b.host.set_cable(false).unwrap();
+        a.is("active").await;
     });
 }
 

@@ -127,7 +127,10 @@ struct Place {
 }
 
 /// A probe in flight.
-type InFlight<'a> = Pin<Box<dyn Future<Output = Probe> + Send + 'a>>;
+struct InFlight<'a> {
+    began: Instant,
+    probe: Pin<Box<dyn Future<Output = Probe> + Send + 'a>>,
+}
 
 /// Who is told of an endpoint's probes and of what is believed after them.
 pub trait Observer {
@@ -135,6 +138,8 @@ pub trait Observer {
     fn probed(&self, probe: &Probe);
     /// The belief changed, after so many findings like `why` in a row.
     fn changed(&self, from: Belief, to: Belief, why: &Finding, after: u8);
+    /// What came of a probe that began then is believed, as far as one probe is.
+    fn counted(&self, began: Instant);
 }
 
 /// Drive one endpoint's health core for as long as the daemon runs.
@@ -158,21 +163,30 @@ pub async fn follow(check: Loaded, endpoint: Endpoint, observer: impl Observer) 
             }
             () = until(due) => Input::TimerDue,
         };
-        if matches!(input, Input::Found(_)) {
-            probe = None;
-        }
+        let over = match input {
+            Input::Found(_) => probe.take(),
+            Input::TimerDue => None,
+        };
         for output in health.handle(Instant::now().into_std(), input) {
             match output {
-                Output::StartProbe => probe = Some(Box::pin(check.probe(&endpoint))),
+                Output::StartProbe => {
+                    probe = Some(InFlight {
+                        began: Instant::now(),
+                        probe: Box::pin(check.probe(&endpoint)),
+                    });
+                }
                 Output::Changed { from, to, why, after } => observer.changed(from, to, &why, after),
             }
+        }
+        if let Some(over) = over {
+            observer.counted(over.began);
         }
     }
 }
 
 async fn in_flight(probe: &mut Option<InFlight<'_>>) -> Probe {
     match probe {
-        Some(probe) => probe.await,
+        Some(in_flight) => in_flight.probe.as_mut().await,
         None => pending().await,
     }
 }
@@ -248,5 +262,9 @@ impl Observer for Place {
         if ready == 0 {
             tracing::error!(pool, "no endpoint is ready");
         }
+    }
+
+    fn counted(&self, began: Instant) {
+        self.pool.count(self.index, began);
     }
 }

@@ -1,8 +1,10 @@
 //! A pool with what is believed of its endpoints.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::pure::balancer::{Algorithm, Candidate, Snapshot, identity};
 use crate::pure::config::{Endpoint, OnDown, Pool as Settings, WhenNoneReady, Wish};
@@ -14,7 +16,9 @@ pub struct Supervised {
     pool: Arc<Pool>,
     rule: Rule,
     standings: Mutex<Vec<Standing>>,
-    unsettled: watch::Sender<usize>,
+    /// By the index of each endpoint that is probed: when the last probe began
+    /// whose finding has counted.
+    counted: watch::Sender<HashMap<usize, Option<Instant>>>,
 }
 
 /// What is believed of one endpoint.
@@ -47,8 +51,10 @@ impl Supervised {
             Standing::Up
         };
         let standings = vec![first; settings.endpoints.len()];
-        let awaited = |endpoint: &&Endpoint| settings.check.is_some() && endpoint.state != Wish::Disabled;
-        let unsettled = settings.endpoints.iter().filter(awaited).count();
+        let is_probed = |endpoint: &Endpoint| settings.check.is_some() && endpoint.state != Wish::Disabled;
+        let endpoints = settings.endpoints.iter().enumerate();
+        let probed = endpoints.filter(|(_, endpoint)| is_probed(endpoint));
+        let counted = probed.map(|(index, _)| (index, None)).collect();
         let endpoint = |endpoint: &Endpoint| proxy::Endpoint {
             name: endpoint.name.clone(),
             address: endpoint.address,
@@ -69,7 +75,7 @@ impl Supervised {
             pool: Arc::new(pool),
             rule,
             standings: Mutex::new(standings),
-            unsettled: watch::Sender::new(unsettled),
+            counted: watch::Sender::new(counted),
         }
     }
 
@@ -82,9 +88,6 @@ impl Supervised {
     /// Returns how many endpoints are ready now.
     pub fn believe(&self, index: usize, standing: Standing) -> usize {
         let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
-        if standings[index] == Standing::Unknown {
-            self.unsettled.send_modify(|left| *left = left.saturating_sub(1));
-        }
         standings[index] = standing;
         self.pool.publish(self.rule.view(&standings));
         self.rule.ready(&standings).filter(|ready| *ready).count()
@@ -103,10 +106,20 @@ impl Supervised {
             .collect()
     }
 
-    /// Wait until each endpoint has been probed once.
-    pub async fn settled(&self) {
+    /// A probe of the endpoint at `index` that began then is believed, as far as
+    /// one probe is.
+    pub fn count(&self, index: usize, began: Instant) {
+        self.counted.send_modify(|counted| {
+            counted.insert(index, Some(began));
+        });
+    }
+
+    /// Wait until each endpoint that is probed at all has been probed after `then`.
+    pub async fn probed_since(&self, then: Instant) {
+        let since = |began: &Option<Instant>| began.is_some_and(|began| began >= then);
+        let all = |counted: &HashMap<_, _>| counted.values().all(since);
         // The sender lives as long as we do.
-        let _ = self.unsettled.subscribe().wait_for(|left| *left == 0).await;
+        let _ = self.counted.subscribe().wait_for(all).await;
     }
 }
 

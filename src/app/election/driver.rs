@@ -15,7 +15,8 @@ use futures_util::future::select_all;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
-use super::station::{Conditions, Event, Station};
+use super::conditions::Conditions;
+use super::station::{Event, Station};
 use super::{Command, OnTurn, virtual_mac};
 use crate::app::probing::until;
 use crate::pure::config::{Config, Node};
@@ -204,12 +205,9 @@ impl Driver {
     async fn obey(&mut self, command: Command) {
         match command {
             Command::Startup => self.tell_all(&Input::Startup).await,
-            Command::Fitness(index, fitness, lowered_by) => {
+            Command::Conditions(index, conditions) => {
                 if let Some(station) = self.stations.get_mut(index) {
-                    station.set_conditions(Conditions {
-                        fitness,
-                        words: lowered_by,
-                    });
+                    station.set_conditions(conditions);
                 }
             }
             Command::Yield(time, done) => {

@@ -4,7 +4,7 @@
 //!  app ── Command ──► driver ─┬─ Station: core, sockets, lease     ◄── raw sockets, ARP/NA
 //!   ▲                         ├─ Station: …
 //!   └── losses ◄──────────────┴─ Monitor: interfaces and addresses ◄── netlink
-//!  tracking: pools, files, interfaces, checks ── Fitness ──► driver
+//!  tracking: pools, files, interfaces, checks ── Conditions ──► driver
 //! ```
 //!
 //! The thread shares nothing with the cores that carry traffic, and comes before
@@ -12,6 +12,7 @@
 //! traffic delays an advertisement.
 
 mod announcing;
+mod conditions;
 mod driver;
 mod lease;
 mod sentences;
@@ -33,10 +34,10 @@ use thread_priority::{
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 
+use self::conditions::Conditions;
 use self::driver::Driver;
 use self::status::RouterStatus;
 use crate::pure::config::{Config, Node};
-use crate::pure::vrrp::Fitness;
 
 /// What happens to virtual addresses of this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +57,8 @@ pub type OnTurn = Arc<dyn Fn(Turn, &[IpAddr]) + Send + Sync>;
 pub enum Command {
     /// Take part from now on.
     Startup,
-    /// What the tracked conditions of a router come to, and the failing ones in words.
-    Fitness(usize, Fitness, Vec<String>),
+    /// The failing conditions of the router with this index.
+    Conditions(usize, Conditions),
     /// Hand all virtual routers over for so long, or rank as before when that
     /// is zero; answered once it is done.
     Yield(Duration, oneshot::Sender<()>),

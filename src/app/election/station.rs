@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::announcing::Announcing;
+use super::conditions::Conditions;
 use super::lease::Lease;
 use super::sentences::{self, News};
 use super::status::{PeerStatus, RouterStatus, seconds};
@@ -15,8 +16,8 @@ use crate::pure::addr::IpPrefix;
 use crate::pure::config::{self, Arp, Config, Node, VirtualRouter as Settings};
 use crate::pure::vrrp::timers::active_down_interval;
 use crate::pure::vrrp::{
-    Advertisement, Carrier, ChecksumForm, Fault, Fitness, Input, Notice, Output, Priority, Reason, Received,
-    State, VirtualRouter, Why,
+    Advertisement, Carrier, ChecksumForm, Fault, Input, Notice, Output, Priority, Reason, Received, State,
+    VirtualRouter, Why,
 };
 use crate::shell::netlink::{Lifetime, Link, Netlink};
 use crate::shell::vrrp::{
@@ -65,26 +66,6 @@ struct Wire {
     socket: AdvertisementSocket,
     announcer: Announcer,
     witness: AddressWitness,
-}
-
-/// What makes routers less fit, and in words.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Conditions {
-    /// What it comes to.
-    pub fitness: Fitness,
-    /// One for each failing condition.
-    pub words: Vec<String>,
-}
-
-impl Conditions {
-    /// Both together.
-    #[must_use]
-    pub fn and(mut self, other: Self) -> Self {
-        self.fitness.weight = self.fitness.weight.saturating_add(other.fitness.weight);
-        self.fitness.stands_back |= other.fitness.stands_back;
-        self.words.extend(other.words);
-        self
-    }
 }
 
 /// What woke a station.

@@ -15,10 +15,6 @@ use crate::commands::lab::story::{Setup, Told, since};
 /// the Skew_Time (609 ms) that the second one would wait if it did not know its rank.
 const PLANNED: Duration = Duration::from_millis(500);
 
-/// What a cable adds to a return: its machine has forgotten its neighbours, and
-/// a kernel that has asked in vain for one asks again after a second.
-const NEIGHBOURS: Duration = Duration::from_secs(1);
-
 /// How long after the decision the link may take to learn of it.
 const LEARNT: Duration = Duration::from_millis(500);
 
@@ -138,11 +134,6 @@ impl LoadBalancerFault {
         let planned = self.fault == Fault::Stopped;
         let seconds = |found: f64, bound: f64| format!("{found:.3} s of {bound:.3} s");
         let short = PLANNED.as_secs_f64();
-        let way_back = match self.fault {
-            Fault::CutOff => PLANNED + NEIGHBOURS,
-            Fault::Stopped | Fault::Killed | Fault::Hung => PLANNED,
-        };
-        let way_back = way_back.as_secs_f64();
         let how = |moved: &Moved| moved.lost_how.clone().unwrap_or_default();
         vec![
             expectation(
@@ -186,10 +177,10 @@ impl LoadBalancerFault {
             ),
             expectation(
                 "return hardly noticed",
-                back.active_after.is_some() && back.outage <= way_back && back.lost == 0,
+                back.active_after.is_some() && back.outage <= short && back.lost == 0,
                 format!(
                     "{}, {} lost {}",
-                    seconds(back.outage, way_back),
+                    seconds(back.outage, short),
                     back.lost,
                     how(back)
                 ),
