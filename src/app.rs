@@ -52,6 +52,7 @@ pub struct App {
     election: Option<Election>,
     pools: Vec<Arc<Supervised>>,
     tasks: JoinSet<()>,
+    started: Instant,
     settled_by: Instant,
     sources: Sources,
 }
@@ -83,6 +84,7 @@ impl App {
             tracing::info!(listener, %address, "listening");
         }
         let mut tasks = JoinSet::new();
+        let started = Instant::now();
         probing.start(config, &pools, &mut tasks);
         let election = match node {
             Some(node) if !config.virtual_routers.is_empty() => {
@@ -123,7 +125,8 @@ impl App {
             election,
             pools,
             tasks,
-            settled_by: Instant::now() + longest + SETTLING_MARGIN,
+            started,
+            settled_by: started + longest + SETTLING_MARGIN,
             sources,
         })
     }
@@ -137,7 +140,7 @@ impl App {
     pub async fn settle(&self) {
         let settled = async {
             for pool in &self.pools {
-                pool.settled().await;
+                pool.probed_since(self.started).await;
             }
         };
         tokio::select! {

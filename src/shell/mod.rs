@@ -2,6 +2,7 @@
 //! its own pure room; rooms do not import each other.
 //!
 //! - [`admin`]: operators' questions over a UNIX socket
+//! - [`alarm`]: waits for a moment, precisely
 //! - [`capabilities`]: what the kernel allows us
 //! - [`document`]: reads the document from a file or from standard input
 //! - [`forward`]: carries connections
@@ -12,6 +13,7 @@
 //! - [`wasm`]: runs plugins behind a fence
 
 pub mod admin;
+pub mod alarm;
 pub mod capabilities;
 pub mod document;
 pub mod forward;

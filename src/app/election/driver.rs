@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Sockets come before timers: whoever was away hears what was said before it
-//! believes that nobody spoke.
+//! believes that nobody spoke. While nothing is due, they are read as they wake us.
 
 use std::time::{Duration, Instant};
 
@@ -18,9 +18,9 @@ use tokio::time::sleep;
 use super::conditions::Conditions;
 use super::station::{Event, Station};
 use super::{Command, OnTurn, virtual_mac};
-use crate::app::probing::until;
 use crate::pure::config::{Config, Node};
 use crate::pure::vrrp::Input;
+use crate::shell::alarm::Alarm;
 use crate::shell::capabilities::{Capability, missing};
 use crate::shell::netlink::{Change, LinkState, Monitor, Netlink};
 
@@ -34,6 +34,7 @@ const TURN: usize = 64;
 pub struct Driver {
     netlink: Netlink,
     monitor: Monitor,
+    alarm: Alarm,
     stations: Vec<Station>,
     on_turn: OnTurn,
     /// Who waits for a hand-over to be done.
@@ -60,11 +61,13 @@ impl Driver {
         // First the monitor: what changes while we look is told afterwards.
         let monitor = Monitor::subscribe().map_err(cannot)?;
         let netlink = Netlink::connect().map_err(cannot)?;
+        let alarm = Alarm::new().map_err(cannot)?;
         sweep(&netlink).await.map_err(cannot)?;
         let stations = config.virtual_routers.iter();
         let mut driver = Self {
             netlink,
             monitor,
+            alarm,
             stations: stations
                 .map(|settings| Station::new(config, node, settings))
                 .collect::<Result<_, _>>()?,
@@ -82,8 +85,10 @@ impl Driver {
     /// Drive them until a shutdown is over.
     pub async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
         loop {
-            self.hear_what_waits().await;
-            self.do_what_is_due().await;
+            if self.next_due().is_some_and(|due| due <= Instant::now()) {
+                self.hear_what_waits().await;
+                self.do_what_is_due().await;
+            }
             self.be_fit().await;
             if !self.stations.iter().any(Station::hands_over) {
                 for waiting in self.yielding.drain(..) {
@@ -163,16 +168,26 @@ impl Driver {
         }
     }
 
-    async fn wait(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> Woken {
+    fn next_due(&self) -> Option<Instant> {
         let stations = self.stations.iter().filter_map(Station::deadline);
-        let next = stations.chain(self.look_again).min();
+        stations.chain(self.look_again).min()
+    }
+
+    async fn wait(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> Woken {
+        let next = self.next_due();
         let events = self.stations.iter_mut().map(|station| Box::pin(station.event()));
         tokio::select! {
             biased;
             (event, index, _) = select_all(events) => Woken::Event(index, event),
-            () = until(next.map(Into::into)) => Woken::Due,
+            rung = self.alarm.until(next) => {
+                rung.expect("timerfd_settime(2) takes every duration");
+                Woken::Due
+            }
             change = self.monitor.next() => Woken::Changed(change),
-            command = commands.recv() => Woken::Command(command.unwrap_or(Command::Shutdown)),
+            // Nobody is left to tell us anything: that is a shutdown, once.
+            command = commands.recv(), if !(self.ending && commands.is_closed()) => {
+                Woken::Command(command.unwrap_or(Command::Shutdown))
+            }
         }
     }
 

@@ -50,7 +50,11 @@ impl RawSocket {
         loop {
             match read(self.0.as_raw_fd()) {
                 Ok(None) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // Now the runtime knows it too, and need not ask by itself.
+                    let _ = self.0.try_io(Interest::READABLE, || Err::<(), _>(error));
+                    return Ok(None);
+                }
                 done => return done,
             }
         }
