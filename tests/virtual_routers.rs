@@ -150,6 +150,24 @@ fn start_sweeps_what_a_killed_daemon_left() {
 }
 
 #[test]
+fn address_that_somebody_else_has_left_is_spoken_of_and_not_removed() {
+    enclosed(async |mut world| {
+        let (host, _) = hosts(&mut world);
+        run(&host, &format!("ip address add {VIRTUAL}/24 dev {INTERFACE}"));
+        let a = Daemon::start(&host, &document(""));
+        a.is("active").await;
+        a.signal(Signal::SIGTERM);
+        found("its log", async || {
+            let log = std::fs::read_to_string(Path::new(FOLDER).join("a.log")).unwrap();
+            log.contains(&format!("ip address del {VIRTUAL}/24 dev {INTERFACE}"))
+                .then_some(())
+        })
+        .await;
+        gains(&host, VIRTUAL).await;
+    });
+}
+
+#[test]
 fn address_removed_by_hand_is_put_back_and_counted() {
     enclosed(async |mut world| {
         let (a, _b) = pair(&mut world, &document("")).await;

@@ -31,7 +31,7 @@ use std::time::Duration;
 use catamaran::commands::lab::world::World;
 use serde_json::json;
 use support::lan::Lan;
-use support::routers::{Pace, Subject, keepalived_version};
+use support::routers::{Memory, Pace, Subject, keepalived_version};
 use support::trial::{Event, WATCH, costs, trial};
 use support::world::{INSIDE, enclose};
 use support::{Result, saturation};
@@ -159,7 +159,9 @@ enum Measure {
     ActiveCpu,
     BackupCpu,
     ActiveMemory,
+    ActiveOwnMemory,
     BackupMemory,
+    BackupOwnMemory,
 }
 
 impl Measure {
@@ -177,7 +179,9 @@ impl Measure {
             Self::ActiveCpu,
             Self::BackupCpu,
             Self::ActiveMemory,
+            Self::ActiveOwnMemory,
             Self::BackupMemory,
+            Self::BackupOwnMemory,
         ];
         Event::ALL.into_iter().flat_map(of_event).chain(costs).collect()
     }
@@ -193,6 +197,7 @@ impl Measure {
             Self::BackupCpu => "CPU while backup (s/min)".into(),
             Self::ActiveMemory => "memory while active (MiB)".into(),
             Self::BackupMemory => "memory while backup (MiB)".into(),
+            Self::ActiveOwnMemory | Self::BackupOwnMemory => "  without files (MiB)".into(),
         }
     }
 
@@ -207,6 +212,8 @@ impl Measure {
             Self::BackupCpu => "backup_cpu_s_per_min".into(),
             Self::ActiveMemory => "active_memory_mib".into(),
             Self::BackupMemory => "backup_memory_mib".into(),
+            Self::ActiveOwnMemory => "active_own_memory_mib".into(),
+            Self::BackupOwnMemory => "backup_own_memory_mib".into(),
         }
     }
 }
@@ -261,12 +268,15 @@ fn run(options: &Options) -> Result<Report> {
 
 fn measure_costs(lan: &Lan, subject: Subject, pace: Pace, idle: Duration) -> Result<Vec<(Measure, f64)>> {
     let [active, backup] = costs(lan, subject, pace, idle)?;
-    let mebibytes = |bytes: f64| bytes / f64::from(1 << 20);
+    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let in_all = |memory: &Memory| mebibytes(memory.own + memory.files);
     Ok(vec![
         (Measure::ActiveCpu, active.cpu),
         (Measure::BackupCpu, backup.cpu),
-        (Measure::ActiveMemory, mebibytes(active.memory)),
-        (Measure::BackupMemory, mebibytes(backup.memory)),
+        (Measure::ActiveMemory, in_all(&active.memory)),
+        (Measure::ActiveOwnMemory, mebibytes(active.memory.own)),
+        (Measure::BackupMemory, in_all(&backup.memory)),
+        (Measure::BackupOwnMemory, mebibytes(backup.memory.own)),
     ])
 }
 
@@ -369,7 +379,9 @@ impl Report {
             | Measure::ActiveCpu
             | Measure::BackupCpu
             | Measure::ActiveMemory
-            | Measure::BackupMemory => return None,
+            | Measure::ActiveOwnMemory
+            | Measure::BackupMemory
+            | Measure::BackupOwnMemory => return None,
         };
         Some((format!("≤ {}", shown(bound)), ours <= bound))
     }

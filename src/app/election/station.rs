@@ -19,7 +19,7 @@ use crate::pure::vrrp::{
     Advertisement, Carrier, ChecksumForm, Fault, Input, Notice, Output, Priority, Reason, Received, State,
     VirtualRouter, Why,
 };
-use crate::shell::netlink::{Lifetime, Link, Netlink};
+use crate::shell::netlink::{Address, Lifetime, Link, Netlink};
 use crate::shell::vrrp::{
     AddressWitness, AdvertisementSocket, Announcer, ArpOperation, Claim, Family, GROUP_V4, GROUP_V6, LARGEST,
     Mode, forwards, gratuitous_arp, unsolicited_advertisement,
@@ -184,6 +184,7 @@ impl Station {
             // While we hold them they look foreign on a kernel that forgets the mark.
             if self.router.state() != State::Active {
                 wire.foreign = foreign(link, &self.prefixes);
+                self.warn_of_foreign(link);
             }
         }
         if !state.up {
@@ -457,6 +458,30 @@ impl Station {
     fn warn_of_settings(&mut self) {
         if let Some(virtual_mac) = &mut self.virtual_mac {
             virtual_mac.warn_of_settings(&self.name, &self.interface);
+        }
+    }
+
+    /// Such an address answers whatever the election says. The owner's is its
+    /// own (RFC 9568 §1.7); one with a lifetime goes by itself.
+    fn warn_of_foreign(&mut self, link: &Link) {
+        if self.router.parameters().priority == Priority::OWNER {
+            return;
+        }
+        let ours = self.addresses();
+        let stays = link
+            .addresses
+            .iter()
+            .filter(|address| ours.contains(&address.prefix.ip) && address.permanent && !address.ours);
+        for Address { prefix, .. } in stays {
+            if self.news.is_news(format!("foreign {prefix}")) {
+                tracing::error!(
+                    virtual_router = self.name,
+                    address = %prefix,
+                    "a virtual address is on this machine already, whoever is active, as one that a killed \
+                     keepalived has left; it is not ours to remove: `ip address del {prefix} dev {}`",
+                    self.interface
+                );
+            }
         }
     }
 

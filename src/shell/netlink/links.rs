@@ -50,6 +50,8 @@ pub struct Address {
     pub prefix: IpPrefix,
     /// Carries our mark: [`Netlink::add_address`] has added it.
     pub ours: bool,
+    /// Stays until somebody removes it: it has no lifetime.
+    pub permanent: bool,
 }
 
 impl Netlink {
@@ -127,6 +129,7 @@ fn address(message: &AddressMessage) -> Option<Address> {
     Some(Address {
         prefix: prefix_of(message)?,
         ours: is_ours(message),
+        permanent: flags_of(message).contains(AddressFlags::Permanent),
     })
 }
 

@@ -318,7 +318,7 @@ impl Daemon {
     /// Bytes of memory of all its processes: what is theirs alone, and of files
     /// what the largest has mapped, since the others share that with it. `Pss`
     /// would share it with the other router too, which is another machine.
-    pub fn memory(&self) -> Result<u64> {
+    pub fn memory(&self) -> Result<Memory> {
         let (mut own, mut files) = (0, 0);
         for process in self.processes()? {
             let path = format!("/proc/{process}/smaps_rollup");
@@ -331,7 +331,10 @@ impl Daemon {
             own += kibibytes("Pss_Anon:")?;
             files = files.max(kibibytes("Rss:")? - kibibytes("Anonymous:")?);
         }
-        Ok((own + files) * 1024)
+        Ok(Memory {
+            own: own * 1024,
+            files: files * 1024,
+        })
     }
 
     /// The processes of its group.
@@ -366,6 +369,15 @@ impl Drop for Daemon {
             while waitpid(Pid::from_raw(-group.as_raw()), None).is_ok() {}
         }
     }
+}
+
+/// Bytes of memory of a daemon.
+pub struct Memory {
+    /// What is its alone.
+    pub own: u64,
+    /// What it has mapped of files: the kernel shares it, and may drop it and
+    /// read it again.
+    pub files: u64,
 }
 
 /// keepalived's own words about its version, if it is installed.

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use super::asking::Asking;
 use super::lan::{A, B, Lan};
-use super::routers::{Pace, Pair, Subject};
+use super::routers::{Memory, Pace, Pair, Subject};
 use super::{Result, failed, wait_until};
 
 /// How long the client asks before the event; what it waits then is noise.
@@ -154,8 +154,8 @@ fn overlap(one: &[(Instant, Instant)], other: &[(Instant, Instant)]) -> Duration
 pub struct Cost {
     /// Seconds of processor time a minute.
     pub cpu: f64,
-    /// Bytes.
-    pub memory: f64,
+    /// What it has.
+    pub memory: Memory,
 }
 
 /// Of the active router and of the other, over some time.
@@ -170,7 +170,7 @@ pub fn costs(lan: &Lan, subject: Subject, pace: Pace, time: Duration) -> Result<
         let memory = pair.daemons[router].memory().map_err(failed("memory"))?;
         Ok::<_, String>(Cost {
             cpu: (in_all - used).as_secs_f64() / (to - from).as_secs_f64() * 60.0,
-            memory: memory as f64,
+            memory,
         })
     };
     Ok([cost(A)?, cost(B)?])
