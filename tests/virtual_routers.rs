@@ -158,7 +158,8 @@ fn address_that_somebody_else_has_left_is_spoken_of_and_not_removed() {
         a.is("active").await;
         a.signal(Signal::SIGTERM);
         found("its log", async || {
-            let log = std::fs::read_to_string(Path::new(FOLDER).join("a.log")).unwrap();
+            let file = format!("{}.log", host.name());
+            let log = std::fs::read_to_string(Path::new(FOLDER).join(file)).unwrap();
             log.contains(&format!("ip address del {VIRTUAL}/24 dev {INTERFACE}"))
                 .then_some(())
         })

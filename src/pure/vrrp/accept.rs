@@ -1,6 +1,6 @@
 //! Which advertisements count (RFC 9568 §7.1, RFC 3768 §7.1).
 
-use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use super::virtual_router::Parameters;
 use super::{Notice, Priority, Reason, Received, Version};
@@ -51,18 +51,23 @@ pub(super) fn check(parameters: &Parameters, received: &Received) -> Result<(), 
 /// What is odd about one that counts.
 pub(super) fn notices(parameters: &Parameters, received: &Received) -> Vec<Notice> {
     let (theirs, who) = (&received.advertisement, received.source);
-    let as_set = |addresses: &[std::net::IpAddr]| addresses.iter().copied().collect::<BTreeSet<_>>();
     let mut notices = Vec::new();
     if theirs.interval != parameters.interval {
         notices.push(Notice::IntervalDiffers(who));
     }
     // A list that differs is drift between two documents, no reason to contest
     // who is Active: dropping it makes two.
-    if as_set(&theirs.addresses) != as_set(&parameters.addresses) {
+    if !same(&theirs.addresses, &parameters.addresses) {
         notices.push(Notice::AddressesDiffer(who));
     }
     if theirs.priority == Some(Priority::OWNER) && parameters.priority == Priority::OWNER {
         notices.push(Notice::TwoOwners(who));
     }
     notices
+}
+
+/// Whether two lists, each without doubles or not, name the same addresses.
+fn same(one: &[IpAddr], other: &[IpAddr]) -> bool {
+    let within = |some: &[IpAddr], all: &[IpAddr]| some.iter().all(|address| all.contains(address));
+    within(one, other) && within(other, one)
 }

@@ -12,9 +12,15 @@ use std::time::{Duration, Instant};
 
 use catamaran::commands::lab::world::World;
 use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
 use nix::sys::time::TimeSpec;
+use nix::unistd::Pid;
 use serde_json::json;
+use thread_priority::{
+    RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
 
 use super::lan::{A, B, Lan, ROUTERS, VIRTUAL, hear_advertisements};
 use super::load::{self, Counted};
@@ -28,6 +34,9 @@ const STREAMS: usize = 64;
 
 /// Load is given for so long at a time; what a takeover interrupts begins anew.
 const TURN: Duration = Duration::from_secs(10);
+
+/// How long those sleep that do nothing else.
+const NAP: Duration = Duration::from_millis(5);
 
 /// What came of it.
 pub struct Saturated {
@@ -45,6 +54,9 @@ pub struct Saturated {
     pub interruptions: Vec<String>,
     /// Part of the machine's time that was nobody's.
     pub idle: f64,
+    /// How late threads of the daemon's priority wake that do nothing but sleep,
+    /// one on each core, at worst: so late is everybody on this machine.
+    pub sleepers: Vec<Duration>,
 }
 
 /// The machine with the endpoints, and ports enough on all.
@@ -78,8 +90,12 @@ pub fn saturate(lan: &Lan, subject: Subject, pace: Pace, time: Duration) -> Resu
     let before = [A, B].map(|router| pair.daemons[router].changes().len());
     let until = Instant::now() + time;
     let enough = AtomicBool::new(false);
-    let (idle, (bulk, opened), gaps) = thread::scope(|scope| {
+    let (idle, (bulk, opened), gaps, sleepers) = thread::scope(|scope| {
         let hearing = scope.spawn(|| hear(&lan.client, &enough));
+        let enough = &enough;
+        let sleepers: Vec<_> = (0..cores())
+            .map(|core| scope.spawn(move || sleep(core, enough)))
+            .collect();
         let from = processor_times()?;
         let bulk = scope.spawn(|| {
             turns(until, |time| {
@@ -93,7 +109,8 @@ pub fn saturate(lan: &Lan, subject: Subject, pace: Pace, time: Duration) -> Resu
         let to = processor_times()?;
         enough.store(true, Ordering::Relaxed);
         let idle = (to.1 - from.1) / (to.0 - from.0);
-        Ok::<_, String>((idle, (bulk, opened), join(hearing)?))
+        let sleepers = sleepers.into_iter().map(join).collect::<Result<_>>()?;
+        Ok::<_, String>((idle, (bulk, opened), join(hearing)?, sleepers))
     })?;
     drop(beside);
     let rate = |counted: &[Counted]| {
@@ -115,6 +132,7 @@ pub fn saturate(lan: &Lan, subject: Subject, pace: Pace, time: Duration) -> Resu
             .chain(opened.interruptions)
             .collect(),
         idle,
+        sleepers,
     })
 }
 
@@ -143,6 +161,11 @@ impl Saturated {
             self.idle * 100.0,
             self.interruptions.len()
         );
+        let late: Vec<_> = self.sleepers().map(|late| format!("{late:.1}")).collect();
+        println!(
+            "  threads of the same priority that only sleep woke late by at most {} ms (one on each core)",
+            late.join(" and ")
+        );
         for line in self.interruptions.iter().chain(&self.lines) {
             println!("  {line}");
         }
@@ -159,9 +182,14 @@ impl Saturated {
             "gbit_s": self.bytes * 8.0 / 1e9,
             "connections_s": self.connections,
             "idle": self.idle,
+            "sleepers_late_ms": self.sleepers().collect::<Vec<_>>(),
             "interruptions": self.interruptions,
             "lines": self.lines,
         })
+    }
+
+    fn sleepers(&self) -> impl Iterator<Item = f64> {
+        self.sleepers.iter().map(|late| late.as_secs_f64() * 1_000.0)
     }
 
     /// The time between advertisements below which this part of them lies.
@@ -211,6 +239,28 @@ fn turns(until: Instant, load: impl Fn(Duration) -> Result<Counted>) -> Turns {
             Err(why) => turns.interruptions.push(why),
         }
     }
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Sleeps on one core, as often and as important as a daemon; tells how late it
+/// woke at worst.
+fn sleep(core: usize, enough: &AtomicBool) -> Result<Duration> {
+    let mut only = CpuSet::new();
+    only.set(core).map_err(failed("a core"))?;
+    sched_setaffinity(Pid::from_raw(0), &only).map_err(failed("sched_setaffinity"))?;
+    // Where it may not, neither may the daemon, whose log is shown.
+    let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin);
+    let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy);
+    let mut latest = Duration::ZERO;
+    while !enough.load(Ordering::Relaxed) {
+        let due = Instant::now() + NAP;
+        thread::sleep(NAP);
+        latest = latest.max(due.elapsed());
+    }
+    Ok(latest)
 }
 
 /// Hears the active router's advertisements; tells the times in between.
