@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
@@ -29,7 +29,7 @@ use crate::shell::forward::proxy::{Bound, Budget, Listener, Proxy, raise_open_fi
 
 use self::election::{Command, Election, Turn};
 pub use self::probing::{Loaded, Probing};
-use self::status::Sources;
+use self::status::{Phase, Sources};
 use self::supervised::Supervised;
 
 /// How often a full table is spoken of.
@@ -54,6 +54,7 @@ pub struct App {
     tasks: JoinSet<()>,
     started: Instant,
     settled_by: Instant,
+    phase: watch::Sender<Phase>,
     sources: Sources,
 }
 
@@ -113,9 +114,11 @@ impl App {
             .map(|check| check.timeout)
             .max()
             .unwrap_or_default();
+        let (phase, watched) = watch::channel(Phase::Settling);
         let sources = Sources {
             node: node.map(|node| node.name.clone()),
             started: SystemTime::now(),
+            phase: watched,
             listeners: listeners_with_bounds(&proxy),
             pools: pools.clone(),
             election: election.as_ref().map(Election::commands),
@@ -127,6 +130,7 @@ impl App {
             tasks,
             started,
             settled_by: started + longest + SETTLING_MARGIN,
+            phase,
             sources,
         })
     }
@@ -155,6 +159,7 @@ impl App {
         if let Some(election) = &self.election {
             election.take_part();
         }
+        self.phase.send_replace(Phase::Serving);
         tracing::info!("ready");
     }
 
@@ -171,6 +176,7 @@ impl App {
     /// reset when they go, new ones are accepted until then. Once `hurry` is
     /// ready the addresses go without waiting for anybody.
     pub async fn hand_over(&mut self, hurry: impl Future<Output = ()>) {
+        self.phase.send_replace(Phase::Ending);
         if let Some(election) = self.election.take() {
             election.stop(hurry).await;
         }

@@ -5,13 +5,18 @@ use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 fn catamaran<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_catamaran"));
-    command.args(arguments).stdin(Stdio::null());
+    command
+        .args(arguments)
+        .env_remove("CATAMARAN_DOCUMENT")
+        .env_remove("CATAMARAN_ADMIN")
+        .stdin(Stdio::null());
     command
 }
 
@@ -130,6 +135,50 @@ fn check_reads_standard_input() {
 }
 
 #[test]
+fn document_in_the_environment_is_read_like_a_file() {
+    let text = fs::read_to_string(document("valid/json-founding.json")).unwrap();
+    let check = |text: &str| {
+        let mut command = catamaran(["check"]);
+        told(command.env("CATAMARAN_DOCUMENT", text).output().unwrap())
+    };
+    let (code, out, err) = check(&text);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.starts_with("CATAMARAN_DOCUMENT: good"), "{out}");
+
+    let wrong =
+        "[listeners.web]\nbind = [\"*:80\"]\npol = \"web\"\n[pools.web.endpoints]\none = \"10.0.0.1:80\"\n";
+    for command in [
+        &["check"][..],
+        &["run"],
+        &["probe"],
+    ] {
+        let mut command = catamaran(command.iter().copied());
+        let (code, out, err) = told(command.env("CATAMARAN_DOCUMENT", wrong).output().unwrap());
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{command:?}");
+        assert!(
+            err.contains("CATAMARAN_DOCUMENT:3:1") && err.contains("3 | pol = \"web\""),
+            "{command:?}: {err}"
+        );
+    }
+}
+
+#[test]
+fn document_that_is_named_comes_before_the_environment() {
+    let path = document("valid/plain-balancer.toml");
+    let named = |variable: &str| {
+        let mut command = catamaran(["check", path.to_str().unwrap()]);
+        told(command.env("CATAMARAN_DOCUMENT", variable).output().unwrap())
+    };
+    let (code, out, _) = named("nonsense");
+    assert_eq!(code, Some(0));
+    assert!(out.contains("plain-balancer.toml: good"), "{out}");
+    // Nothing is named here, and an empty variable is none.
+    let mut command = catamaran(["check"]);
+    let (_, out, err) = told(command.env("CATAMARAN_DOCUMENT", "").output().unwrap());
+    assert!((out + &err).contains("/etc/catamaran/cluster.toml"), "{err}");
+}
+
+#[test]
 fn document_that_is_not_there_is_named() {
     for command in [&["check"][..], &["run", "-c"], &["probe", "-c"]] {
         let (code, out, err) = run(command.iter().copied().chain(["/nowhere/cluster.toml"]));
@@ -244,9 +293,15 @@ struct Daemon {
 
 impl Daemon {
     fn start(document: &str) -> Self {
+        Self::start_with(&["-c", document], &[])
+    }
+
+    fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new("timeout")
             .args(["--kill-after=5s", "60s", env!("CARGO_BIN_EXE_catamaran")])
-            .args(["run", "--log-format", "json", "-c", document])
+            .args(["run", "--log-format", "json"])
+            .args(arguments)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -360,4 +415,102 @@ fn address_that_another_process_has_is_named() {
         err.contains("listener a") && err.contains(&taken.to_string()),
         "{err}"
     );
+}
+
+/// One address, one endpoint, and no file at all.
+#[test]
+fn daemon_without_files_is_told_and_asked_all_the_same() {
+    let (_listener, endpoint) = silent();
+    let place = format!("@catamaran-test-{}", std::process::id());
+    let text = format!(
+        "[listeners.a]\nbind = [\"{}:1003\"]\npool = \"a\"\n[pools.a.endpoints]\none = \"{endpoint}\"\n",
+        own_address()
+    );
+    let environment = [("CATAMARAN_DOCUMENT", text.as_str()), ("CATAMARAN_ADMIN", &place)];
+    let ask = |arguments: &[&str]| {
+        let mut command = catamaran(arguments.iter().copied());
+        told(command.env("CATAMARAN_ADMIN", &place).output().unwrap())
+    };
+    let (code, out, err) = ask(&["status", "--ready"]);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.contains(&format!("no daemon listens at {place}")), "{err}");
+
+    let mut daemon = Daemon::start_with(&[], &environment);
+    daemon.read_until("ready");
+    assert_eq!(
+        ask(&["status", "--ready"]),
+        (Some(0), String::new(), String::new())
+    );
+    let (code, out, _) = ask(&["status", "--json"]);
+    assert_eq!((code, &parsed(&out)["phase"]), (Some(0), &"serving".into()));
+    let (code, _, err) = ask(&["yield"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("no virtual routers"), "{err}");
+    strangers_are_refused(&place);
+
+    // The name is taken as long as somebody listens.
+    let mut second = catamaran(["run"]);
+    let second = second.envs(environment.map(|(key, value)| (key, value.replace(":1003", ":1004"))));
+    let (code, _, err) = told(second.output().unwrap());
+    assert_eq!(code, Some(1));
+    assert!(err.contains(&format!("cannot listen at {place}")), "{err}");
+    daemon.terminate();
+    daemon.read_until("stopped");
+    assert_eq!(daemon.ended(), Some(0));
+}
+
+/// Everybody may connect to a socket without a file.
+fn strangers_are_refused(place: &str) {
+    let output = Command::new("setpriv")
+        .args(["--reuid=4711", "--regid=4711", "--clear-groups", "--"])
+        .args([env!("CARGO_BIN_EXE_catamaran"), "status", "--admin", place])
+        .output();
+    let (code, _, err) = told(output.unwrap());
+    // Only root can be somebody else, and only where others may run this binary.
+    if err.starts_with("setpriv: ") {
+        println!("SKIPPED: nobody else can ask here: {err}");
+        return;
+    }
+    assert_eq!(code, Some(1));
+    assert!(
+        err.contains("only root and the daemon's own user may ask"),
+        "{err}"
+    );
+}
+
+#[test]
+fn admin_name_that_cannot_be_is_wrong_usage() {
+    let (code, _, err) = run(["status", "--admin", "@"]);
+    assert_eq!(code, Some(2));
+    assert!(err.contains("1 to 107 bytes"), "{err}");
+}
+
+#[test]
+fn daemon_is_not_ready_before_its_endpoints_were_probed() {
+    let (_listener, silent) = silent();
+    let (folder, path) = written(&format!(
+        "[listeners.a]\nbind = [\"{}:1005\"]\npool = \"a\"\n\
+         [pools.a]\ncheck = \"web\"\n[pools.a.endpoints]\nsilent = \"{silent}\"\n\
+         [checks.web]\nplugin = \"http\"\ninterval = \"60s\"\ntimeout = \"60s\"\n",
+        own_address()
+    ));
+    let admin = folder.path().join("admin.sock");
+    let admin = admin.to_str().unwrap();
+    let mut daemon = Daemon::start_with(&["-c", &path, "--admin", admin], &[]);
+    daemon.read_until("listening");
+    let began = Instant::now();
+    let (code, out, err) = loop {
+        let told = run(["status", "--ready", "--admin", admin]);
+        if !told.2.contains("no daemon listens") || began.elapsed() > Duration::from_secs(30) {
+            break told;
+        }
+    };
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert_eq!(
+        err,
+        "catamaran: not ready: endpoints are being probed for the first time\n"
+    );
+    daemon.terminate();
+    daemon.read_until("stopped");
+    assert_eq!(daemon.ended(), Some(0));
 }

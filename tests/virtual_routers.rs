@@ -32,7 +32,7 @@ fn stopped_active_hands_over_and_leaves_nothing() {
         // It has ended only after the other took over.
         gains(&b.host, VIRTUAL).await;
         loses(&left, VIRTUAL).await;
-        assert!(!admin.exists());
+        assert!(!Path::new(&admin.to_string()).exists());
         let router = b.is("active").await;
         assert_eq!(router.why, "192.0.2.1 left");
         assert_eq!(router.peers[0].node.as_deref(), Some("lb-a"));

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::election::Command;
 use super::election::status::{RouterStatus, seconds};
@@ -25,12 +25,48 @@ pub struct Status {
     pub pid: u32,
     /// When it started.
     pub started: f64,
+    /// What it does at all.
+    pub phase: Phase,
     /// In document order.
     pub virtual_routers: Vec<RouterStatus>,
     /// In document order.
     pub listeners: Vec<ListenerStatus>,
     /// In document order.
     pub pools: Vec<PoolStatus>,
+}
+
+/// What the daemon does at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// It waits for the first probes; connections wait in the kernel.
+    Settling,
+    /// It accepts connections and takes part in elections.
+    Serving,
+    /// As `Serving`, but its virtual routers have ended before it.
+    WithoutElections,
+    /// It ends: other nodes get the virtual addresses, then connections finish.
+    Ending,
+}
+
+impl Status {
+    /// Why clients should not be sent here, in one sentence; `None` when they
+    /// should be.
+    pub fn unready(&self) -> Option<String> {
+        let takes_part = |router: &&RouterStatus| matches!(router.state.as_str(), "active" | "backup");
+        match self.phase {
+            Phase::Settling => Some("endpoints are being probed for the first time".into()),
+            Phase::Ending => Some("the daemon is about to end".into()),
+            Phase::WithoutElections => Some("the virtual routers have ended".into()),
+            Phase::Serving => {
+                let router = self.virtual_routers.iter().find(|router| !takes_part(router))?;
+                let RouterStatus { name, state, why, .. } = router;
+                Some(format!(
+                    "virtual router {name} takes no part in elections: {state}, {why}"
+                ))
+            }
+        }
+    }
 }
 
 /// A listener.
@@ -82,6 +118,8 @@ pub struct Sources {
     pub node: Option<String>,
     /// When the daemon started.
     pub started: SystemTime,
+    /// What it does at all.
+    pub phase: watch::Receiver<Phase>,
     /// Its listeners, and where they are bound.
     pub listeners: Vec<(Arc<Listener>, Vec<String>)>,
     /// Its pools.
@@ -93,25 +131,31 @@ pub struct Sources {
 impl Sources {
     /// The status of this moment.
     pub async fn status(&self) -> Status {
+        let virtual_routers = self.virtual_routers().await;
+        let phase = match *self.phase.borrow() {
+            Phase::Serving if virtual_routers.is_none() => Phase::WithoutElections,
+            phase => phase,
+        };
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
             node: self.node.clone(),
             pid: std::process::id(),
             started: seconds(self.started),
-            virtual_routers: self.virtual_routers().await,
+            phase,
+            virtual_routers: virtual_routers.unwrap_or_default(),
             listeners: self.listeners.iter().map(listener).collect(),
             pools: self.pools.iter().map(|pool| self::pool(pool)).collect(),
         }
     }
 
-    async fn virtual_routers(&self) -> Vec<RouterStatus> {
+    /// `None` when they have ended.
+    async fn virtual_routers(&self) -> Option<Vec<RouterStatus>> {
         let Some(election) = &self.election else {
-            return Vec::new();
+            return Some(Vec::new());
         };
         let (ask, answer) = oneshot::channel();
-        // A driver that has ended has nothing to show.
-        let _ = election.send(Command::Status(ask));
-        answer.await.unwrap_or_default()
+        election.send(Command::Status(ask)).ok()?;
+        answer.await.ok()
     }
 }
 

@@ -1,9 +1,9 @@
 //! What the commands that speak to a running daemon have in common.
 
-use std::path::{Path, PathBuf};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::app::status::Status;
-use crate::shell::admin::{self, Question};
+use crate::shell::admin::{self, Place, Question};
 
 /// Where daemon and commands meet when nothing else is said.
 pub const DEFAULT: &str = "/run/catamaran/admin.sock";
@@ -12,14 +12,21 @@ pub const DEFAULT: &str = "/run/catamaran/admin.sock";
 #[derive(Debug, clap::Args)]
 pub struct Admin {
     /// The daemon's admin socket [default: /run/catamaran/admin.sock]
-    #[arg(long, env = "CATAMARAN_ADMIN", value_name = "PATH")]
-    admin: Option<PathBuf>,
+    ///
+    /// With @NAME it has no file, only a name in its network namespace, so that
+    /// nothing needs to be writable; root and the daemon's own user may ask.
+    #[arg(long, env = "CATAMARAN_ADMIN", value_name = "PATH|@NAME", value_parser = place())]
+    admin: Option<Place>,
+}
+
+fn place() -> impl TypedValueParser<Value = Place> {
+    OsStringValueParser::new().try_map(|text| Place::parse(&text))
 }
 
 impl Admin {
     /// Where it is.
-    pub fn path(&self) -> PathBuf {
-        self.admin.clone().unwrap_or_else(|| DEFAULT.into())
+    pub fn place(&self) -> Place {
+        self.admin.clone().unwrap_or_else(|| Place::Path(DEFAULT.into()))
     }
 
     /// Somebody has said where.
@@ -40,12 +47,12 @@ pub struct Answer {
 ///
 /// # Errors
 /// One sentence.
-pub fn ask(path: &Path, question: Question) -> Result<Answer, String> {
+pub fn ask(place: &Place, question: Question) -> Result<Answer, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start a runtime: {error}"))?;
-    let json = runtime.block_on(admin::ask(path, question))?;
+    let json = runtime.block_on(admin::ask(place, question))?;
     let status =
         serde_json::from_str(&json).map_err(|error| format!("the daemon is of another version: {error}"))?;
     Ok(Answer { json, status })

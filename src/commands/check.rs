@@ -1,13 +1,13 @@
 //! `catamaran check`: is the document good, and what does it say in full?
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
 use crate::pure::config::{self, Checked, Config, Format, Mistake, Severity};
-use crate::shell::document::{self, LoadError, count};
+use crate::shell::document::{LoadError, Source, count};
 
 /// Check a document and show every mistake in it
 ///
@@ -16,7 +16,10 @@ use crate::shell::document::{self, LoadError, count};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The document, TOML or JSON; `-` reads standard input
-    file: PathBuf,
+    ///
+    /// Without it, the text in the environment variable CATAMARAN_DOCUMENT, or
+    /// else the file /etc/catamaran/cluster.toml.
+    file: Option<PathBuf>,
 
     /// Print the document with all defaults filled in (TOML, with --json JSON)
     #[arg(long)]
@@ -29,10 +32,11 @@ pub struct Args {
 
 /// Checks the document.
 pub fn run(args: Args) -> ExitCode {
-    let loaded = super::load(&args.file);
+    let source = super::source(args.file.clone());
+    let loaded = super::load(&source);
     let good = loaded.is_ok();
     let (out, err) = match loaded {
-        Ok(checked) => good_report(&args, &checked),
+        Ok(checked) => good_report(&args, &source, &checked),
         Err(error) if args.json && !args.effective => (pretty(&bad_json(&error)), String::new()),
         Err(error) => (String::new(), format!("{error}\n")),
     };
@@ -43,31 +47,31 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 /// Texts for standard output and standard error.
-fn good_report(args: &Args, checked: &Checked) -> (String, String) {
-    let name = document::name(&args.file);
-    let warnings = warnings(&name, &checked.warnings);
+fn good_report(args: &Args, source: &Source, checked: &Checked) -> (String, String) {
+    let warnings = warnings(source, &checked.warnings);
     if args.effective {
         let format = if args.json { Format::Json } else { Format::Toml };
         return match config::effective(&checked.config, format) {
             Ok(text) => (text, warnings),
-            Err(error) => (String::new(), format!("{name}: {error}\n")),
+            Err(error) => (String::new(), format!("{source}: {error}\n")),
         };
     }
     if args.json {
         let report = json!({ "good": true, "mistakes": [], "warnings": checked.warnings });
         return (pretty(&report), String::new());
     }
-    (summary(&args.file, &checked.config), warnings)
+    (summary(source, &checked.config), warnings)
 }
 
-pub(super) fn warnings(name: &str, warnings: &[Mistake]) -> String {
+pub(super) fn warnings(source: &Source, warnings: &[Mistake]) -> String {
+    let name = source.to_string();
     warnings
         .iter()
-        .map(|warning| warning.render(name, Severity::Warning) + "\n\n")
+        .map(|warning| warning.render(&name, Severity::Warning) + "\n\n")
         .collect()
 }
 
-fn summary(path: &Path, config: &Config) -> String {
+fn summary(source: &Source, config: &Config) -> String {
     let endpoints = config.pools.iter().map(|pool| pool.endpoints.len()).sum();
     let parts = [
         count(config.nodes.len(), "node"),
@@ -77,7 +81,7 @@ fn summary(path: &Path, config: &Config) -> String {
         count(endpoints, "endpoint"),
         count(config.checks.len(), "check"),
     ];
-    format!("{}: good: {}\n", document::name(path), parts.join(", "))
+    format!("{source}: good: {}\n", parts.join(", "))
 }
 
 /// A document that cannot be read has one mistake without a place.

@@ -10,15 +10,20 @@ pub mod schema;
 pub mod status;
 pub mod yield_addresses;
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use crate::pure::config::Checked;
-use crate::shell::document::{self, LoadError};
+use crate::shell::document::{self, LoadError, Source};
 use crate::shell::plugin_store;
 
+/// Where the document of a command is that was given this `--config`, or none.
+fn source(named: Option<PathBuf>) -> Source {
+    Source::choose(named, std::env::var_os(document::VARIABLE))
+}
+
 /// Read a document that may name the standard plugins of this binary.
-fn load(path: &Path) -> Result<Checked, LoadError> {
-    document::load(path, &standard_plugins())
+fn load(source: &Source) -> Result<Checked, LoadError> {
+    document::load(source, &standard_plugins())
 }
 
 /// Their names.

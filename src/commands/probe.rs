@@ -19,18 +19,13 @@ use crate::shell::wasm::{Level, Probe};
 #[derive(clap::Args)]
 pub struct Args {
     /// A standard plugin's name, or file:PATH, or file:PATH@sha256:HEX.
-    #[arg(
-        long,
-        value_name = "PLUGIN",
-        requires = "endpoint",
-        required_unless_present = "document"
-    )]
+    #[arg(long, value_name = "PLUGIN", requires = "endpoint")]
     plugin: Option<String>,
     /// The endpoint to probe, such as 10.0.0.1:6443 or [fd00::1]:6443.
     #[arg(long, value_name = "ADDRESS:PORT", requires = "plugin")]
     endpoint: Option<String>,
     /// The plugin's configuration as JSON.
-    #[arg(long, value_name = "JSON", default_value = "{}", conflicts_with = "document")]
+    #[arg(long, value_name = "JSON", default_value = "{}", requires = "plugin")]
     config: String,
     /// Speak TLS; certificates are verified unless --insecure is given.
     #[arg(long, requires = "plugin")]
@@ -45,14 +40,12 @@ pub struct Args {
     #[arg(long, value_name = "NAME", requires = "plugin")]
     server_name: Option<String>,
     /// Time for the probe.
-    #[arg(
-        long,
-        value_name = "DURATION",
-        default_value = "1s",
-        conflicts_with = "document"
-    )]
+    #[arg(long, value_name = "DURATION", default_value = "1s", requires = "plugin")]
     timeout: String,
-    /// A document whose endpoints to probe.
+    /// A document whose endpoints to probe; `-` reads standard input.
+    ///
+    /// Without it and without --plugin, the text in the environment variable
+    /// CATAMARAN_DOCUMENT, or else the file /etc/catamaran/cluster.toml.
     #[arg(
         short = 'c',
         long = "document",
@@ -61,7 +54,7 @@ pub struct Args {
     )]
     document: Option<PathBuf>,
     /// Of the document, only this pool or endpoint.
-    #[arg(value_name = "POOL[/ENDPOINT]", requires = "document")]
+    #[arg(value_name = "POOL[/ENDPOINT]", conflicts_with = "plugin")]
     only: Option<String>,
     /// Print JSON.
     #[arg(long)]
@@ -94,12 +87,13 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 fn targets(args: Args) -> Result<Vec<Target>, String> {
-    let (config, only) = match args.document {
-        Some(ref file) => (
-            super::load(file).map_err(|error| error.to_string())?.config,
-            args.only,
-        ),
-        None => (alone(args)?, None),
+    let (config, only) = match args.plugin {
+        Some(_) => (alone(args)?, None),
+        None => {
+            let source = super::source(args.document);
+            let checked = super::load(&source).map_err(|error| error.to_string())?;
+            (checked.config, args.only)
+        }
     };
     let probing = Probing::new(&config)?;
     let (pool_wanted, endpoint_wanted) = match &only {

@@ -12,7 +12,6 @@ use super::check::warnings;
 use crate::app::App;
 use crate::pure::config::{Config, Node};
 use crate::shell::admin::AdminSocket;
-use crate::shell::document;
 use crate::shell::telemetry::{Format, Telemetry};
 
 /// Balance connections and hold virtual addresses as a document says, until SIGTERM or SIGINT.
@@ -22,14 +21,12 @@ use crate::shell::telemetry::{Format, Telemetry};
 /// ends at once.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The document, TOML or JSON.
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        default_value = "/etc/catamaran/cluster.toml"
-    )]
-    config: PathBuf,
+    /// The document, TOML or JSON; `-` reads standard input
+    ///
+    /// Without it, the text in the environment variable CATAMARAN_DOCUMENT, or
+    /// else the file /etc/catamaran/cluster.toml.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Which of the document's nodes this machine is; by default the one with
     /// the host's name. A document without nodes needs none.
     #[arg(long, env = "CATAMARAN_NODE", value_name = "NAME")]
@@ -46,9 +43,10 @@ pub struct Args {
 
 /// Run the daemon: 0 after a drain, 1 when it cannot start, 2 for a wrong document.
 pub fn run(args: Args) -> ExitCode {
-    let config = match super::load(&args.config) {
+    let source = super::source(args.config);
+    let config = match super::load(&source) {
         Ok(checked) => {
-            eprint!("{}", warnings(&document::name(&args.config), &checked.warnings));
+            eprint!("{}", warnings(&source, &checked.warnings));
             checked.config
         }
         Err(error) => {
@@ -109,7 +107,7 @@ fn node_of(config: &Config, wanted: Option<String>) -> Result<Option<&Node>, Str
 /// Listen for operators. That nobody can ask is no reason not to serve, unless
 /// somebody has said where to listen.
 fn administer(app: &App, admin: &Admin) -> Result<(), String> {
-    match AdminSocket::bind(&admin.path()) {
+    match AdminSocket::bind(&admin.place()) {
         Ok(socket) => {
             // Ends with the runtime.
             tokio::spawn(socket.serve(app.answer()));

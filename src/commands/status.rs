@@ -2,19 +2,18 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use super::admin::{self, Admin};
 use crate::app::election::status::{RouterStatus, seconds};
-use crate::app::status::{PoolStatus, Status};
+use crate::app::status::{Phase, PoolStatus, Status};
 use crate::pure::config::units::Time;
 use crate::shell::admin::Question;
 
 /// Show what the daemon on this machine does
 ///
-/// Exits with 1 when there is none.
+/// Exits with 1 when there is none, or with --ready when it is not ready.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -22,21 +21,36 @@ pub struct Args {
     /// Print for machines
     #[arg(long)]
     json: bool,
+    /// Print nothing when the daemon is ready, otherwise why it is not
+    ///
+    /// Ready is who accepts connections, after each endpoint was probed once or
+    /// has had the time for it, and takes part in the elections of all its
+    /// virtual routers, Active or Backup. For health commands and scripts.
+    #[arg(long, conflicts_with = "json")]
+    ready: bool,
 }
 
 /// Ask and print.
 pub fn run(args: Args) -> ExitCode {
-    let path: PathBuf = args.admin.path();
-    match admin::ask(&path, Question::Status) {
-        Ok(answer) => {
-            print(&answer, args.json);
-            ExitCode::SUCCESS
-        }
+    match tell(&args) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("catamaran: {why}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn tell(args: &Args) -> Result<(), String> {
+    let answer = admin::ask(&args.admin.place(), Question::Status)?;
+    if args.ready {
+        return match answer.status.unready() {
+            Some(why) => Err(format!("not ready: {why}")),
+            None => Ok(()),
+        };
+    }
+    print(&answer, args.json);
+    Ok(())
 }
 
 /// The answer as it came, or for people.
@@ -55,7 +69,13 @@ fn shown(status: &Status, now: f64) -> String {
     if let Some(node) = &status.node {
         let _ = write!(out, " on {node}");
     }
-    let _ = writeln!(out, ", up for {}", span(now - status.started));
+    let doing = match status.phase {
+        Phase::Serving => "",
+        Phase::Settling => ", waits for its first probes",
+        Phase::WithoutElections => ", its virtual routers have ended",
+        Phase::Ending => ", is about to end",
+    };
+    let _ = writeln!(out, ", up for {}{doing}", span(now - status.started));
     for router in &status.virtual_routers {
         out += &virtual_router(router, now);
     }
@@ -201,6 +221,7 @@ mod tests {
             node: Some("lb-a".into()),
             pid: 1,
             started: 1_000.0,
+            phase: Phase::Serving,
             virtual_routers: vec![RouterStatus {
                 name: "apiserver".into(),
                 vrid: 51,

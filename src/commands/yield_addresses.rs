@@ -45,7 +45,7 @@ pub fn run(args: Args) -> ExitCode {
     } else {
         Question::Yield(time)
     };
-    let answer = match admin::ask(&args.admin.path(), question) {
+    let answer = match admin::ask(&args.admin.place(), question) {
         Ok(answer) => answer,
         Err(why) => {
             eprintln!("catamaran: {why}");

@@ -1,10 +1,80 @@
 //! Reads the document; what it means is for [`crate::pure::config`] to say.
 
+use std::ffi::OsString;
 use std::fmt;
-use std::io::Read;
-use std::path::Path;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 use crate::pure::config::{self, Checked, Format, Refused, Severity};
+
+/// Where it is when nobody says otherwise.
+pub const USUAL: &str = "/etc/catamaran/cluster.toml";
+
+/// The environment variable that may hold the document itself.
+pub const VARIABLE: &str = "CATAMARAN_DOCUMENT";
+
+/// Where a document comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file that was named.
+    File(PathBuf),
+    /// Standard input, `-` where a file is named.
+    StandardInput,
+    /// This text, the value of [`VARIABLE`].
+    Variable(OsString),
+    /// The file [`USUAL`]: nobody has said anything.
+    Usual,
+}
+
+impl Source {
+    /// What was named comes before the environment, as flags do everywhere; an
+    /// empty variable is none.
+    pub fn choose(named: Option<PathBuf>, variable: Option<OsString>) -> Self {
+        match (named, variable) {
+            (Some(path), _) if path == Path::new("-") => Self::StandardInput,
+            (Some(path), _) => Self::File(path),
+            (None, Some(text)) if !text.is_empty() => Self::Variable(text),
+            (None, _) => Self::Usual,
+        }
+    }
+
+    fn read(&self) -> io::Result<Vec<u8>> {
+        let source: Box<dyn Read> = match self {
+            Self::File(path) => Box::new(std::fs::File::open(path)?),
+            Self::StandardInput => Box::new(io::stdin()),
+            Self::Variable(text) => Box::new(io::Cursor::new(text.clone().into_vec())),
+            Self::Usual => Box::new(std::fs::File::open(USUAL)?),
+        };
+        let mut bytes = Vec::new();
+        source.take(LARGEST + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(io::Error::other("it is larger than 16 MiB"));
+        }
+        Ok(bytes)
+    }
+
+    /// How its name ends, where that says what it is. At the usual place
+    /// containers find whatever was mounted there.
+    fn extension(&self) -> Option<&str> {
+        match self {
+            Self::File(path) => path.extension()?.to_str(),
+            Self::StandardInput | Self::Variable(_) | Self::Usual => None,
+        }
+    }
+}
+
+/// What the document is called in messages.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::StandardInput => f.write_str("<stdin>"),
+            Self::Variable(_) => f.write_str(VARIABLE),
+            Self::Usual => f.write_str(USUAL),
+        }
+    }
+}
 
 /// Why there is no document.
 #[derive(Debug)]
@@ -20,11 +90,10 @@ pub enum LoadError {
     },
 }
 
-/// Reads and checks the document at `path`, `-` for standard input. `standard`
-/// are the names of the plugins in the binary.
-pub fn load(path: &Path, standard: &[&str]) -> Result<Checked, LoadError> {
-    let name = name(path);
-    let bytes = read(path).map_err(|error| LoadError::Unreadable(format!("cannot read {name}: {error}")))?;
+/// Reads and checks a document. `standard` are the names of the plugins in the
+/// binary.
+pub fn load(source: &Source, standard: &[&str]) -> Result<Checked, LoadError> {
+    let bytes = source.read().map_err(|error| unreadable(source, &error))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..at]
@@ -32,41 +101,25 @@ pub fn load(path: &Path, standard: &[&str]) -> Result<Checked, LoadError> {
             .filter(|byte| **byte == b'\n')
             .count()
             + 1;
-        LoadError::Unreadable(format!("cannot read {name}: line {line} is not UTF-8"))
+        LoadError::Unreadable(format!("cannot read {source}: line {line} is not UTF-8"))
     })?;
-    let format = Format::of(path.extension().and_then(|extension| extension.to_str()), &text);
+    let format = Format::of(source.extension(), &text);
+    let name = source.to_string();
     config::check(&text, format, standard).map_err(|refused| LoadError::Refused { name, refused })
 }
 
-/// What the document is called in messages.
-pub fn name(path: &Path) -> String {
-    if is_standard_input(path) {
-        "<stdin>".into()
-    } else {
-        path.display().to_string()
-    }
+fn unreadable(source: &Source, error: &io::Error) -> LoadError {
+    let way_out = match (source, error.kind()) {
+        (Source::Usual, io::ErrorKind::NotFound) => {
+            format!("; put a document there, name another one, or set {VARIABLE} to its text")
+        }
+        _ => String::new(),
+    };
+    LoadError::Unreadable(format!("cannot read {source}: {error}{way_out}"))
 }
 
 /// Largest document that is read. A pool of 4,096 endpoints takes 200 KiB.
 const LARGEST: u64 = 16 << 20;
-
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let source: Box<dyn Read> = if is_standard_input(path) {
-        Box::new(std::io::stdin())
-    } else {
-        Box::new(std::fs::File::open(path)?)
-    };
-    let mut bytes = Vec::new();
-    source.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(std::io::Error::other("it is larger than 16 MiB"));
-    }
-    Ok(bytes)
-}
-
-fn is_standard_input(path: &Path) -> bool {
-    path == Path::new("-")
-}
 
 impl std::error::Error for LoadError {}
 
@@ -100,7 +153,7 @@ mod tests {
 
     #[test]
     fn missing_file_is_named_with_the_reason() {
-        let error = load(Path::new("/nowhere/cluster.toml"), &[])
+        let error = load(&Source::File("/nowhere/cluster.toml".into()), &[])
             .unwrap_err()
             .to_string();
         assert_eq!(
@@ -114,7 +167,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.toml");
         std::fs::write(&path, b"a = 1\nb = \"\xff\"\n").unwrap();
-        let error = load(&path, &[]).unwrap_err().to_string();
+        let error = load(&Source::File(path), &[]).unwrap_err().to_string();
         assert!(error.ends_with("x.toml: line 2 is not UTF-8"), "{error}");
+    }
+
+    #[test]
+    fn named_document_comes_before_the_variable_and_an_empty_variable_is_none() {
+        let (named, text) = (Some(PathBuf::from("x.toml")), Some(OsString::from("{}")));
+        assert_eq!(
+            Source::choose(named.clone(), text.clone()),
+            Source::File("x.toml".into())
+        );
+        assert_eq!(
+            Source::choose(Some("-".into()), text.clone()),
+            Source::StandardInput
+        );
+        assert_eq!(Source::choose(None, text), Source::Variable("{}".into()));
+        assert_eq!(Source::choose(None, Some(OsString::new())), Source::Usual);
+        assert_eq!(Source::choose(None, None), Source::Usual);
     }
 }

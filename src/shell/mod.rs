@@ -4,7 +4,7 @@
 //! - [`admin`]: operators' questions over a UNIX socket
 //! - [`alarm`]: waits for a moment, precisely
 //! - [`capabilities`]: what the kernel allows us
-//! - [`document`]: reads the document from a file or from standard input
+//! - [`document`]: reads the document from a file, standard input or the environment
 //! - [`forward`]: carries connections
 //! - [`netlink`]: interfaces and addresses of this machine
 //! - [`plugin_store`]: the bytes of plugins, embedded or from files

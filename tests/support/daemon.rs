@@ -4,14 +4,14 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use catamaran::app::election::status::RouterStatus;
 use catamaran::app::status::Status;
 use catamaran::commands::lab::enclosure::FOLDER;
 use catamaran::commands::lab::world::{Host, World};
-use catamaran::shell::admin::{Question, ask};
+use catamaran::shell::admin::{Place, Question, ask};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -42,7 +42,7 @@ pub const VIRTUAL: &str = "192.0.2.250";
 pub struct Daemon {
     pub host: Host,
     pub process: Child,
-    pub admin: PathBuf,
+    pub admin: Place,
 }
 
 impl Daemon {
@@ -65,7 +65,7 @@ impl Daemon {
         Self {
             host: host.clone(),
             process: host.within(|| command.spawn()).unwrap(),
-            admin: file("sock"),
+            admin: Place::Path(file("sock")),
         }
     }
 
