@@ -15,6 +15,7 @@ mod probing;
 pub mod status;
 mod supervised;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -25,6 +26,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::pure::config::{Config, Node, PoolId};
 use crate::shell::admin::{Answer, Question};
+use crate::shell::capabilities::{Capability, first_free_port, how_to_grant};
 use crate::shell::forward::proxy::{Bound, Budget, Listener, Proxy, raise_open_files};
 
 use self::election::{Command, Election, Turn};
@@ -80,7 +82,7 @@ impl App {
             .collect();
         let probing = Probing::new(config)?;
         let proxy = Proxy::start(listeners(config, &pools), &whole, threads(config))
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| not_bound(config, &error))?;
         for (listener, address) in proxy.bound() {
             tracing::info!(listener, %address, "listening");
         }
@@ -232,6 +234,17 @@ fn listeners_with_bounds(proxy: &Proxy) -> Vec<(Arc<Listener>, Vec<String>)> {
     listeners
         .map(|listener| (listener.clone(), bounds(&listener.name)))
         .collect()
+}
+
+/// Why a listener cannot be had, and how it can.
+fn not_bound(config: &Config, error: &io::Error) -> String {
+    let free = first_free_port();
+    let mut ports = config.listeners.iter().flat_map(|listener| &listener.bind);
+    if error.kind() != io::ErrorKind::PermissionDenied || ports.all(|bind| bind.port >= free) {
+        return error.to_string();
+    }
+    let way_out = how_to_grant(&[Capability::NetBindService]);
+    format!("{error}; ports below {free} want the capability NET_BIND_SERVICE: {way_out}")
 }
 
 fn threads(config: &Config) -> usize {

@@ -522,7 +522,8 @@ fn daemon_without_a_capability_names_it_and_ends() {
             let output = host.within(|| command.output()).unwrap();
             assert_eq!(output.status.code(), Some(1));
             let said = String::from_utf8(output.stderr).unwrap();
-            assert!(said.contains(&format!("lacks {named}\n")), "{said}");
+            assert!(said.contains(&format!("lacks {named}: grant with")), "{said}");
+            assert!(said.contains("--cap-add=NET_ADMIN,NET_RAW"), "{said}");
         }
     });
 }

@@ -9,6 +9,8 @@ pub enum Capability {
     NetAdmin,
     /// Open raw and packet sockets.
     NetRaw,
+    /// Listen on ports below [`first_free_port`].
+    NetBindService,
 }
 
 impl Capability {
@@ -17,6 +19,7 @@ impl Capability {
         match self {
             Self::NetAdmin => "NET_ADMIN",
             Self::NetRaw => "NET_RAW",
+            Self::NetBindService => "NET_BIND_SERVICE",
         }
     }
 
@@ -24,6 +27,7 @@ impl Capability {
         match self {
             Self::NetAdmin => 12,
             Self::NetRaw => 13,
+            Self::NetBindService => 10,
         }
     }
 }
@@ -37,6 +41,27 @@ pub fn missing(wanted: &[Capability]) -> Vec<Capability> {
     };
     let lacks = |capability: &&Capability| effective & (1 << capability.bit()) == 0;
     wanted.iter().filter(lacks).copied().collect()
+}
+
+/// What an operator does to grant them.
+pub fn how_to_grant(capabilities: &[Capability]) -> String {
+    let listed = |prefix: &str, between: &str| {
+        let names = capabilities.iter().map(|one| format!("{prefix}{}", one.name()));
+        names.collect::<Vec<_>>().join(between)
+    };
+    format!(
+        "grant with `--cap-add={}` to podman run, or `AmbientCapabilities={}` in a systemd unit",
+        listed("", ","),
+        listed("CAP_", " ")
+    )
+}
+
+/// The first port on which every process may listen, in this network namespace.
+pub fn first_free_port() -> u16 {
+    let setting = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    let port = setting.ok().and_then(|text| text.trim().parse().ok());
+    // A kernel before 4.11, or a file system that hides it.
+    port.unwrap_or(1024)
 }
 
 /// The line `CapEff`, hexadecimal: proc_pid_status(5).
@@ -55,5 +80,14 @@ mod tests {
         assert_eq!(effective(status), Some(1 << 12 | 1 << 13));
         assert_eq!(effective("CapEff:\tnonsense"), None);
         assert_eq!(effective(""), None);
+    }
+
+    #[test]
+    fn way_to_grant_is_told_for_containers_and_services() {
+        assert_eq!(
+            how_to_grant(&[Capability::NetAdmin, Capability::NetRaw]),
+            "grant with `--cap-add=NET_ADMIN,NET_RAW` to podman run, or \
+             `AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW` in a systemd unit"
+        );
     }
 }

@@ -21,7 +21,7 @@ use super::{Command, OnTurn, virtual_mac};
 use crate::pure::config::{Config, Node};
 use crate::pure::vrrp::Input;
 use crate::shell::alarm::Alarm;
-use crate::shell::capabilities::{Capability, missing};
+use crate::shell::capabilities::{Capability, how_to_grant, missing};
 use crate::shell::netlink::{Change, LinkState, Monitor, Netlink};
 
 /// When to look again at what could not be had.
@@ -47,14 +47,14 @@ pub struct Driver {
 impl Driver {
     /// Sweep, and open the sockets of all interfaces that are there.
     pub async fn new(config: &Config, node: &Node, on_turn: OnTurn) -> Result<Self, String> {
-        let lacks: Vec<_> = missing(&[Capability::NetAdmin, Capability::NetRaw])
-            .into_iter()
-            .map(Capability::name)
-            .collect();
+        let wanted = [Capability::NetAdmin, Capability::NetRaw];
+        let lacks = missing(&wanted);
         if !lacks.is_empty() {
+            let names: Vec<_> = lacks.iter().map(|capability| capability.name()).collect();
             return Err(format!(
-                "virtual routers want the capabilities NET_ADMIN and NET_RAW; this process lacks {}",
-                lacks.join(" and ")
+                "virtual routers want the capabilities NET_ADMIN and NET_RAW; this process lacks {}: {}",
+                names.join(" and "),
+                how_to_grant(&wanted)
             ));
         }
         let cannot = |error: std::io::Error| format!("virtual routers: {error}");

@@ -79,6 +79,7 @@ impl Proxy {
     /// The message names the listener, the address and the kernel's reason.
     pub fn start(listeners: Vec<Bound>, whole: &Arc<Budget>, threads: usize) -> io::Result<Self> {
         let mut bound = Vec::new();
+        let mut narrowed = false;
         let mut cores: Vec<Core> = (0..threads)
             .map(|_| Core::new(whole.clone()))
             .collect::<io::Result<_>>()?;
@@ -91,12 +92,17 @@ impl Proxy {
                     )
                 })?;
                 if let Some(first) = sockets.first() {
-                    bound.push((listener.name.clone(), first.local_addr()?));
+                    let address = first.local_addr()?;
+                    narrowed |= bind.ip.is_none() && address.is_ipv4();
+                    bound.push((listener.name.clone(), address));
                 }
                 for (core, socket) in cores.iter_mut().zip(sockets) {
                     core.listen(listener.clone(), socket);
                 }
             }
+        }
+        if narrowed {
+            tracing::warn!("there is no IPv6 here: listeners on `*` take IPv4 alone");
         }
         let (phase, watched) = watch::channel(Phase::Waiting);
         let losses = Losses::default();

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -39,39 +40,37 @@ pub fn listen(bind: ListenAddr, tcp: &TcpSettings, copies: usize) -> io::Result<
 }
 
 fn bound(bind: ListenAddr, shared: bool) -> io::Result<Socket> {
-    let (socket, address) = match bind.ip {
-        Some(ip) => {
-            let address = SocketAddr::new(ip, bind.port);
-            (stream_socket(Domain::for_address(address))?, address)
+    match bind.ip {
+        Some(ip) => bound_to(SocketAddr::new(ip, bind.port), shared, true),
+        None => every_address(bind.port, |address| bound_to(address, shared, false)),
+    }
+}
+
+/// IPv6 that takes IPv4 too, or IPv4 alone where there is no IPv6: a kernel
+/// without it knows no such family, some sandboxes know no such address.
+fn every_address<T>(port: u16, bound_to: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    let without_ipv6 = [Errno::EAFNOSUPPORT, Errno::EADDRNOTAVAIL].map(|error| Some(error as i32));
+    match bound_to((Ipv6Addr::UNSPECIFIED, port).into()) {
+        Err(error) if without_ipv6.contains(&error.raw_os_error()) => {
+            bound_to((Ipv4Addr::UNSPECIFIED, port).into())
         }
-        None => any_address(bind.port)?,
-    };
+        bound => bound,
+    }
+}
+
+fn bound_to(address: SocketAddr, shared: bool, only_v6: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
     if address.is_ipv6() {
-        socket.set_only_v6(bind.ip.is_some())?;
+        socket.set_only_v6(only_v6)?;
         socket.set_freebind_v6(true)?;
     } else {
         socket.set_freebind_v4(true)?;
     }
     socket.bind(&address.into())?;
     Ok(socket)
-}
-
-/// IPv6 that takes IPv4 too, or IPv4 alone on a kernel without IPv6.
-fn any_address(port: u16) -> io::Result<(Socket, SocketAddr)> {
-    match stream_socket(Domain::IPV6) {
-        Ok(socket) => Ok((socket, (Ipv6Addr::UNSPECIFIED, port).into())),
-        Err(error) if error.raw_os_error() == Some(nix::errno::Errno::EAFNOSUPPORT as i32) => {
-            Ok((stream_socket(Domain::IPV4)?, (Ipv4Addr::UNSPECIFIED, port).into()))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn stream_socket(domain: Domain) -> io::Result<Socket> {
-    Socket::new(domain, Type::STREAM, Some(Protocol::TCP))
 }
 
 /// Connect to an endpoint; the caller bounds the time, and calls
@@ -125,4 +124,28 @@ fn notice_loss(socket: SockRef<'_>, tcp: &TcpSettings) -> io::Result<()> {
 pub fn reset_on_close(stream: &TcpStream) {
     // Fails only on a socket that is closed already, which is what we want.
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn star_is_ipv4_alone_where_there_is_no_ipv6() {
+        let v6: SocketAddr = "[::]:6443".parse().unwrap();
+        let v4: SocketAddr = "0.0.0.0:6443".parse().unwrap();
+        assert_eq!(every_address(6443, Ok).unwrap(), v6);
+        for refused in [Errno::EAFNOSUPPORT, Errno::EADDRNOTAVAIL] {
+            let without_ipv6 = |address: SocketAddr| match address {
+                SocketAddr::V6(_) => Err(io::Error::from(refused)),
+                SocketAddr::V4(_) => Ok(address),
+            };
+            assert_eq!(every_address(6443, without_ipv6).unwrap(), v4);
+        }
+        let taken = |_| Err::<SocketAddr, _>(io::Error::from(Errno::EADDRINUSE));
+        assert_eq!(
+            every_address(6443, taken).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
+    }
 }
