@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{check, lab, plugin, probe, run, schema, status, yield_addresses};
+use crate::commands::{check, image, lab, plugin, probe, run, schema, status, yield_addresses};
 
 /// L4 load balancer with health checks as WebAssembly plugins.
 #[derive(Parser)]
@@ -18,6 +18,7 @@ struct Cli {
 enum Command {
     Run(run::Args),
     Check(check::Args),
+    Image(image::Args),
     Lab(lab::Args),
     #[command(hide = true)]
     LabInside(lab::inside::Args),
@@ -33,6 +34,7 @@ pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
+        Command::Image(args) => image::run(args),
         Command::Lab(args) => lab::run(args),
         Command::LabInside(args) => lab::inside::run(args),
         Command::Probe(args) => probe::run(args),

@@ -151,6 +151,7 @@ fn document_in_the_environment_is_read_like_a_file() {
         &["check"][..],
         &["run"],
         &["probe"],
+        &["image", "manifest", "compose"],
     ] {
         let mut command = catamaran(command.iter().copied());
         let (code, out, err) = told(command.env("CATAMARAN_DOCUMENT", wrong).output().unwrap());

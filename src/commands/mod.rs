@@ -2,6 +2,7 @@
 
 mod admin;
 pub mod check;
+pub mod image;
 pub mod lab;
 pub mod plugin;
 pub mod probe;

@@ -5,10 +5,12 @@
 //! - [`balancer`]: which endpoint takes a connection
 //! - [`config`]: the document, from text to checked values
 //! - [`health`]: from findings of single probes to up and down
+//! - [`manifest`]: what makes a service manager run a document's load balancer
 //! - [`vrrp`]: which router holds the virtual addresses
 
 pub mod addr;
 pub mod balancer;
 pub mod config;
 pub mod health;
+pub mod manifest;
 pub mod vrrp;
