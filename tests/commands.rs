@@ -469,7 +469,11 @@ fn strangers_are_refused(place: &str) {
     let (code, _, err) = told(output.unwrap());
     // Only root can be somebody else, and only where others may run this binary.
     if err.starts_with("setpriv: ") {
-        println!("SKIPPED: nobody else can ask here: {err}");
+        // Past the harness; a closed standard error is no reason to fail.
+        drop(writeln!(
+            std::io::stderr(),
+            "SKIPPED: nobody else can ask here: {err}"
+        ));
         return;
     }
     assert_eq!(code, Some(1));
