@@ -31,7 +31,8 @@ fn container(needs: &Needs, wishes: Wishes<'_>) -> String {
         let path = &mount.path;
         match mount.kind {
             MountKind::File | MountKind::Folder => format!("Volume={path}:{path}:ro"),
-            MountKind::Cache => format!("Volume={path}:{path}"),
+            // `U` makes it belong to the image's user.
+            MountKind::Cache => format!("Volume={path}:{path}:U"),
         }
     });
     let folders = needs.mounts.iter().filter(|mount| mount.kind != MountKind::File);
@@ -46,8 +47,9 @@ fn container(needs: &Needs, wishes: Wishes<'_>) -> String {
 # Put it with catamaran.image into /etc/containers/systemd/ and the document at
 # {DOCUMENT}. Then:
 #   systemctl daemon-reload && systemctl start catamaran
-# Where SELinux is on, mounted files need a label that containers may read, such
-# as: chcon -t container_file_t {DOCUMENT}
+# The document, and the files that it names, must be readable for the image's
+# user, which is not root. Where SELinux is on, they need a label that containers
+# may read, such as: chcon -t container_file_t {DOCUMENT}
 
 [Unit]
 Description=Catamaran load balancer
