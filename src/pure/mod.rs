@@ -4,13 +4,17 @@
 //! - [`addr`]: address types shared by all rooms
 //! - [`balancer`]: which endpoint takes a connection
 //! - [`config`]: the document, from text to checked values
+//! - [`digest`]: digests of content
 //! - [`health`]: from findings of single probes to up and down
 //! - [`manifest`]: what makes a service manager run a document's load balancer
+//! - [`registry`]: names, logins and answers of image registries
 //! - [`vrrp`]: which router holds the virtual addresses
 
 pub mod addr;
 pub mod balancer;
 pub mod config;
+pub mod digest;
 pub mod health;
 pub mod manifest;
+pub mod registry;
 pub mod vrrp;

@@ -7,7 +7,9 @@
 //! - [`document`]: reads the document from a file, standard input or the environment
 //! - [`forward`]: carries connections
 //! - [`netlink`]: interfaces and addresses of this machine
+//! - [`oci`]: images in folders and archives
 //! - [`plugin_store`]: the bytes of plugins, embedded or from files
+//! - [`registry`]: images in registries
 //! - [`telemetry`]: the log
 //! - [`vrrp`]: advertisements and announcements on the wire
 //! - [`wasm`]: runs plugins behind a fence
@@ -18,7 +20,9 @@ pub mod capabilities;
 pub mod document;
 pub mod forward;
 pub mod netlink;
+pub mod oci;
 pub mod plugin_store;
+pub mod registry;
 pub mod telemetry;
 pub mod vrrp;
 pub mod wasm;

@@ -1,6 +1,9 @@
-//! `catamaran image`: the load balancer as an OCI image, and what runs it.
+//! `catamaran image`: the load balancer as an OCI image, without any container
+//! tool, and what runs it.
 
+pub mod inspect;
 pub mod manifest;
+pub mod push;
 
 use std::process::ExitCode;
 
@@ -13,12 +16,16 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Inspect(inspect::Args),
     Manifest(manifest::Args),
+    Push(push::Args),
 }
 
 /// Carry out `catamaran image …`.
 pub fn run(args: Args) -> ExitCode {
     match args.command {
+        Command::Inspect(args) => inspect::run(args),
         Command::Manifest(args) => manifest::run(args),
+        Command::Push(args) => push::run(args),
     }
 }
