@@ -8,13 +8,16 @@
 mod capture;
 #[path = "support/enclosed.rs"]
 mod enclosed;
+#[path = "support/installed.rs"]
+mod installed;
 #[path = "support/pair.rs"]
 mod pair;
 
 use capture::{Capture, Dissected};
 use catamaran::commands::lab::world::World;
 use enclosed::each_enclosed;
-use pair::{End, Pair, Record, Side, Terms, installed};
+use installed::installed;
+use pair::{End, Pair, Record, Side, Terms};
 
 const FOUNDING_CASE: Terms = Terms {
     password: Some("1111"),

@@ -8,7 +8,6 @@
 //! ```
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -24,6 +23,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::enclosed::{PATIENCE, at, found, run};
+use super::installed::program_of_root;
 
 /// Nobody's hardware address: locally administered.
 const STRANGE_MAC: &str = "02:00:5e:10:00:0a";
@@ -531,36 +531,4 @@ fn log(side: Side) -> PathBuf {
 /// A file that goes with the enclosure.
 fn in_folder(name: &str) -> PathBuf {
     PathBuf::from(FOLDER).join(name)
-}
-
-/// Whether programs are here that the calling test needs, from Debian packages
-/// of the same names. Without them it is to end at once, and has said so where
-/// nobody captures it; in CI that is a failure.
-pub fn installed(programs: &[&str]) -> bool {
-    let is_missing = |program: &&&str| program_of_root(program).arg("--version").output().is_err();
-    let missing: Vec<_> = programs.iter().filter(is_missing).copied().collect();
-    if missing.is_empty() {
-        return true;
-    }
-    let missing = missing.join(" ");
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "{missing} is not installed, and in CI it has to be"
-    );
-    let thread = std::thread::current();
-    // A closed standard error is no reason to fail.
-    drop(writeln!(
-        std::io::stderr(),
-        "SKIPPED: {}: no {missing} (apt-get install {missing})",
-        thread.name().unwrap_or("a test")
-    ));
-    false
-}
-
-/// Users do not always have the folder of what root is meant to start in their path.
-fn program_of_root(name: &str) -> Command {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut command = Command::new(name);
-    command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
-    command
 }

@@ -118,9 +118,7 @@ fn is_component(text: &str) -> bool {
 /// Whether a registry takes this as a tag.
 pub fn is_tag(text: &str) -> bool {
     let inside = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    (1..=LONGEST_TAG).contains(&text.len())
-        && !text.starts_with(['.', '-'])
-        && text.chars().all(|c| inside(c))
+    (1..=LONGEST_TAG).contains(&text.len()) && !text.starts_with(['.', '-']) && text.chars().all(inside)
 }
 
 #[cfg(test)]
