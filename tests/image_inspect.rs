@@ -148,7 +148,11 @@ fn wrong_diff_ids_are_found() {
     let config = |diff_ids: &[String]| json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}});
     let folder = tempfile::tempdir().unwrap();
     let layer = Layout::new(folder.path()).blob(LAYER, &gzip(&content));
-    with(folder.path(), &config(&[digest(b"")]), &[layer.clone()]);
+    with(
+        folder.path(),
+        &config(&[digest(b"")]),
+        std::slice::from_ref(&layer),
+    );
     let found = faults(folder.path());
     let expected = format!(
         "its diff_id is {}, the configuration says {}",

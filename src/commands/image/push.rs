@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::pure::registry::reference::Reference;
 use crate::pure::registry::referrers;
+use crate::shell::document::count;
 use crate::shell::oci::read::Layout;
 use crate::shell::oci::source::Source;
 use crate::shell::oci::survey::{Content, Manifest, Survey};
@@ -26,7 +27,7 @@ pub struct Args {
     source: Source,
     /// Where to: REGISTRY/NAME:TAG
     destination: Reference,
-    /// Speak HTTP without TLS; also a registry on this machine is asked with TLS otherwise
+    /// Speak HTTP without TLS; else TLS is asked of every registry, also of one on this machine
     #[arg(long)]
     plain_http: bool,
     /// Trust the authorities of this PEM file, too
@@ -98,10 +99,10 @@ fn push(args: &Args) -> Result<String, String> {
         return Ok(format!("{report:#}\n"));
     }
     Ok(format!(
-        "{destination}: {digest}, {} of {} blobs were not there yet, {} referrers\n",
+        "{destination}: {digest}, {} ({} sent), {}\n",
+        count(pusher.done.len(), "blob"),
         pusher.sent,
-        pusher.done.len(),
-        referrers.len()
+        count(referrers.len(), "referrer")
     ))
 }
 
