@@ -33,6 +33,17 @@ pub fn enclosed<T: AsyncFnOnce(World)>(test: T) {
     }
 }
 
+/// The same as root, without a user namespace: for programs that want more than
+/// that gives. Whoever calls it has seen that this is root.
+pub fn enclosed_as_root<T: AsyncFnOnce(World)>(test: T) {
+    if case_inside().is_some() {
+        return inside(test);
+    }
+    if let Err(said) = started_again(&["--as-root"], name_of::<T>(), 0) {
+        panic!("{said}");
+    }
+}
+
 /// Run a test once for each case, all at the same time, each in an enclosure of
 /// its own. What they print is printed. To be called as [`enclosed`] is.
 pub fn each_enclosed<C: Debug + Sync, T: AsyncFnOnce(World, &C)>(cases: &[C], test: T) {
@@ -69,8 +80,14 @@ fn inside(test: impl AsyncFnOnce(World)) {
 
 /// The test of that name in an enclosure, and what it said.
 fn start_again(name: &str, case: usize) -> Result<String, String> {
+    started_again(&[], name, case)
+}
+
+fn started_again(options: &[&str], name: &str, case: usize) -> Result<String, String> {
     let output = Command::new(env!("CARGO_BIN_EXE_catamaran"))
-        .args(["lab-inside", "enclose", "--"])
+        .args(["lab-inside", "enclose"])
+        .args(options)
+        .arg("--")
         .arg(std::env::current_exe().unwrap())
         .args([name, "--exact", "--nocapture", "--quiet"])
         .env(INSIDE, case.to_string())

@@ -5,6 +5,8 @@
 pub mod asking;
 pub mod lan;
 pub mod load;
+#[path = "../../support/podman.rs"]
+pub mod podman;
 pub mod routers;
 pub mod saturation;
 pub mod sink;

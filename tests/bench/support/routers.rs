@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use catamaran::commands::lab::enclosure::FOLDER;
@@ -17,6 +18,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 use super::lan::{A, B, Lan, NAMES, PREFIX, PRIORITIES, ROUTERS, VIRTUAL};
+use super::podman::Podman;
 use super::world::Host;
 use super::{Result, failed, wait_until};
 
@@ -31,9 +33,12 @@ const PASSWORD: &str = "1111";
 pub enum Subject {
     Keepalived,
     Catamaran,
+    /// Catamaran's image under podman: [`image`] has it.
+    Container,
 }
 
 impl Subject {
+    /// Those that need nothing but their program.
     pub const ALL: [Self; 2] = [Self::Keepalived, Self::Catamaran];
 
     /// Its column's heading.
@@ -41,17 +46,18 @@ impl Subject {
         match self {
             Self::Keepalived => "keepalived",
             Self::Catamaran => "catamaran",
+            Self::Container => "container",
         }
     }
 
     fn document(self, router: usize, pace: Pace) -> String {
         match self {
             Self::Keepalived => keepalived_document(router, pace),
-            Self::Catamaran => catamaran_document(pace),
+            Self::Catamaran | Self::Container => catamaran_document(pace),
         }
     }
 
-    fn command(self, router: usize, document: &str) -> Command {
+    fn command(self, router: usize, host: &Host, document: &str) -> Command {
         let name = NAMES[router];
         match self {
             Self::Keepalived => {
@@ -67,6 +73,10 @@ impl Subject {
                 command.args(["run", "--config", document, "--node", name]);
                 command
             }
+            Self::Container => {
+                let (podman, image) = image();
+                podman.run(host, image, name, Path::new(document))
+            }
         }
     }
 
@@ -75,8 +85,8 @@ impl Subject {
         match (self, state) {
             (Self::Keepalived, State::Active) => "Entering MASTER STATE",
             (Self::Keepalived, State::Backup) => "Entering BACKUP STATE",
-            (Self::Catamaran, State::Active) => " active virtual_router=",
-            (Self::Catamaran, State::Backup) => " backup virtual_router=",
+            (Self::Catamaran | Self::Container, State::Active) => " active virtual_router=",
+            (Self::Catamaran | Self::Container, State::Backup) => " backup virtual_router=",
         }
     }
 }
@@ -184,6 +194,23 @@ pub enum State {
     Backup,
 }
 
+/// podman, and the image that it has; made by the first call.
+pub fn image() -> &'static (Podman, String) {
+    static IMAGE: OnceLock<(Podman, String)> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let archive = Path::new(FOLDER).join("load-balancer.tar");
+        let built = Command::new(env!("CARGO_BIN_EXE_catamaran"))
+            .args(["image", "build", "load-balancer", "--output"])
+            .arg(&archive)
+            .stdout(Stdio::null())
+            .status();
+        assert!(built.is_ok_and(|status| status.success()), "no image is built");
+        let podman = Podman::set_up();
+        let image = podman.load(&archive);
+        (podman, image)
+    })
+}
+
 /// Both routers at work.
 pub struct Pair {
     pub daemons: [Daemon; 2],
@@ -238,6 +265,8 @@ impl Pair {
 pub struct Daemon {
     subject: Subject,
     child: Child,
+    /// The first process of its container, where it is in one.
+    contained: Option<Pid>,
     log: String,
 }
 
@@ -249,26 +278,46 @@ impl Daemon {
         fs::write(&file, document).map_err(failed(&file))?;
         let out = File::create(&log).map_err(failed(&log))?;
         let both = out.try_clone().map_err(failed(&log))?;
-        let mut command = subject.command(router, &file);
+        let mut command = subject.command(router, host, &file);
         command.stdin(Stdio::null()).stdout(out).stderr(both);
         // A group of its own, so that one signal reaches all its processes at once.
         command.process_group(0);
-        let child = host.within(|| command.spawn());
-        Ok(Self {
+        let child = match subject {
+            Subject::Keepalived | Subject::Catamaran => host.within(|| command.spawn()),
+            // podman itself stays where it finds its control groups.
+            Subject::Container => command.spawn(),
+        };
+        let mut daemon = Self {
             subject,
             child: child.map_err(failed(subject.name()))?,
+            contained: None,
             log,
-        })
+        };
+        if subject == Subject::Container {
+            let (podman, _) = image();
+            let mut runs = || {
+                daemon.contained = podman.process(NAMES[router]);
+                daemon.contained.is_some()
+            };
+            if !wait_until(START, &mut runs) {
+                return Err(format!("no container runs; podman: {}", daemon.log()));
+            }
+        }
+        Ok(daemon)
     }
 
     /// Sends a signal to the process that was started.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        kill(self.group()?, signal).map_err(failed("kill"))
+        kill(self.contained.map_or_else(|| self.group(), Ok)?, signal).map_err(failed("kill"))
     }
 
     /// Sends a signal to all its processes in one step.
     pub fn signal_all(&self, signal: Signal) -> Result<()> {
-        killpg(self.group()?, signal).map_err(failed("killpg"))
+        match self.contained {
+            // It is alone there.
+            Some(process) => kill(process, signal).map_err(failed("kill")),
+            None => killpg(self.group()?, signal).map_err(failed("killpg")),
+        }
     }
 
     /// Its last word about its state.
@@ -363,6 +412,11 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.signal_all(Signal::SIGKILL);
+        if self.contained.is_some() {
+            // podman ends once it has removed what is left of the container.
+            let _ = self.child.wait();
+            return;
+        }
         if let Ok(group) = self.group() {
             // The first process of the enclosure is this one: orphans become
             // its children, and all are gone when there are none left to wait for.

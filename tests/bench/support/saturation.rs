@@ -75,7 +75,7 @@ pub fn build(world: &mut World, lan: &Lan) -> Result<()> {
 pub fn saturate(lan: &Lan, subject: Subject, pace: Pace, time: Duration) -> Result<Saturated> {
     let balancer = balancer();
     let (pair, beside) = match subject {
-        Subject::Catamaran => (Pair::start_with(lan, subject, pace, &balancer)?, None),
+        Subject::Catamaran | Subject::Container => (Pair::start_with(lan, subject, pace, &balancer)?, None),
         // keepalived carries nothing: a Catamaran without virtual routers does.
         Subject::Keepalived => {
             let pair = Pair::start(lan, subject, pace)?;

@@ -1,0 +1,267 @@
+//! The images under podman: load balancers and apiservers in containers, each in
+//! the network of a machine of its own, with the capabilities that are
+//! documented and not one more.
+
+#[path = "support/enclosed.rs"]
+mod enclosed;
+#[path = "support/podman.rs"]
+mod podman;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
+use catamaran::app::status::Status;
+use catamaran::commands::lab::enclosure::FOLDER;
+use catamaran::commands::lab::world::{Host, World};
+use enclosed::{enclosed_as_root, found, run};
+use nix::sys::signal::{Signal, kill};
+use podman::Podman;
+
+const VIRTUAL: &str = "192.0.2.250";
+
+const NODES: &str = r#"
+[nodes.lb-a]
+address = "192.0.2.1"
+interface = "ens32"
+priority = 200
+[nodes.lb-b]
+address = "192.0.2.2"
+interface = "ens32"
+priority = 100
+"#;
+
+const ROUTER: &str = r#"
+[virtual-routers.apiserver]
+vrid = 51
+addresses = ["192.0.2.250/24"]
+advertisement-interval = "100ms"
+"#;
+
+const BALANCER: &str = r#"
+[listeners.apiserver]
+bind = ["*:6443"]
+pool = "apiserver"
+[pools.apiserver]
+check = "apiserver"
+[pools.apiserver.endpoints]
+master1 = "192.0.2.11:6443"
+master2 = "192.0.2.12:6443"
+[checks.apiserver]
+plugin = "apiserver-healthz"
+interval = "200ms"
+timeout = "200ms"
+rise = 1
+tls = { verify = false }
+"#;
+
+/// Whether there can be containers here; otherwise it is said, where nobody
+/// captures it. In CI there have to be.
+fn can_be() -> bool {
+    let Some(why) = Podman::is_missing() else {
+        return true;
+    };
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "in CI there have to be containers: {why}"
+    );
+    let thread = std::thread::current();
+    // A closed standard error is no reason to fail.
+    drop(writeln!(
+        std::io::stderr(),
+        "SKIPPED: {}: {why}",
+        thread.name().unwrap_or("a test")
+    ));
+    false
+}
+
+/// An image that this very binary makes; its id.
+fn build(podman: &Podman, image: &str) -> String {
+    let archive = Path::new(FOLDER).join(format!("{image}.tar"));
+    let built = Command::new(env!("CARGO_BIN_EXE_catamaran"))
+        .args(["image", "build", image, "--output"])
+        .arg(&archive)
+        .output()
+        .unwrap();
+    assert!(
+        built.status.success(),
+        "{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
+    podman.load(&archive)
+}
+
+fn write(name: &str, document: &str) -> PathBuf {
+    let path = Path::new(FOLDER).join(format!("{name}.toml"));
+    fs::write(&path, document).unwrap();
+    path
+}
+
+/// Start a container; podman stays with it.
+fn start(mut command: Command, name: &str) -> Child {
+    let log = fs::File::create(Path::new(FOLDER).join(format!("{name}.log"))).unwrap();
+    command.stdout(log.try_clone().unwrap()).stderr(log);
+    command.spawn().unwrap()
+}
+
+/// What the load balancer in a container says of itself.
+fn status(podman: &Podman, name: &str) -> Option<Status> {
+    let said = podman
+        .ask(["exec", name, "/catamaran", "status", "--json"])
+        .ok()?;
+    Some(serde_json::from_str(&said).unwrap())
+}
+
+async fn is(podman: &Podman, name: &str, state: &str) {
+    found(&format!("{name}: {state}"), async || {
+        let status = status(podman, name)?;
+        (status.virtual_routers[0].state == state).then_some(())
+    })
+    .await;
+}
+
+fn has(host: &Host, address: &str) -> bool {
+    run(host, "ip -oneline address show").contains(&format!(" {address}/"))
+}
+
+/// Who answers at the virtual address, if anybody does.
+fn served_by(client: &Host) -> Option<String> {
+    let mut curl = Command::new("curl");
+    curl.args([
+        "--silent",
+        "--insecure",
+        "--max-time",
+        "1",
+        "--dump-header",
+        "-",
+        "--output",
+        "/dev/null",
+    ])
+    .arg(format!("https://{VIRTUAL}:6443/healthz"));
+    let output = client.within(|| curl.output().unwrap());
+    let head = String::from_utf8_lossy(&output.stdout).to_lowercase();
+    let served_by = head.lines().find_map(|line| line.strip_prefix("x-served-by: "));
+    head.contains(" 200")
+        .then(|| served_by.unwrap_or_default().trim().to_string())
+}
+
+async fn is_served(client: &Host) {
+    found("an answer at the virtual address", async || served_by(client)).await;
+}
+
+#[test]
+fn founding_case_runs_out_of_containers_and_survives_the_death_of_one() {
+    if !can_be() {
+        return;
+    }
+    enclosed_as_root(async |mut world| {
+        let podman = Podman::set_up();
+        let (balancer, apiserver) = (build(&podman, "load-balancer"), build(&podman, "lab-apiserver"));
+        let mut host = |name: &str, address: &str| world.host(name, &[address]).unwrap();
+        let masters = [host("master1", "192.0.2.11/24"), host("master2", "192.0.2.12/24")];
+        let (a, b) = (host("lb-a", "192.0.2.1/24"), host("lb-b", "192.0.2.2/24"));
+        let client = host("client", "192.0.2.3/24");
+        let mut started = Vec::new();
+        for master in &masters {
+            started.push(start(
+                podman.bare(master, &apiserver, master.name()),
+                master.name(),
+            ));
+        }
+        let document = write("cluster", &format!("{NODES}{ROUTER}{BALANCER}"));
+        for router in [&a, &b] {
+            let container = podman.run(router, &balancer, router.name(), &document);
+            started.push(start(container, router.name()));
+        }
+        is(&podman, "lb-a", "active").await;
+        is(&podman, "lb-b", "backup").await;
+        found("ready", async || {
+            podman
+                .ask(["exec", "lb-b", "/catamaran", "status", "--ready"])
+                .ok()
+        })
+        .await;
+        is_served(&client).await;
+
+        // Nobody helps: the daemon is dead, and its address goes.
+        kill(podman.process("lb-a").unwrap(), Signal::SIGKILL).unwrap();
+        is(&podman, "lb-b", "active").await;
+        is_served(&client).await;
+        found("no address of the dead", async || {
+            (!has(&a, VIRTUAL)).then_some(())
+        })
+        .await;
+
+        started.push(start(podman.run(&a, &balancer, "lb-a", &document), "lb-a"));
+        is(&podman, "lb-a", "active").await;
+        is_served(&client).await;
+
+        // As podman does it, well within its grace period of ten seconds.
+        podman.ask(["stop", "lb-a"]).unwrap();
+        is(&podman, "lb-b", "active").await;
+        is_served(&client).await;
+        assert!(!has(&a, VIRTUAL));
+        podman.ask(["stop", "--all"]).unwrap();
+        assert!(!has(&b, VIRTUAL));
+        for mut container in started {
+            container.wait().unwrap();
+        }
+    });
+}
+
+#[test]
+fn capability_that_is_missing_is_named() {
+    if !can_be() {
+        return;
+    }
+    enclosed_as_root(async |mut world| {
+        let podman = Podman::set_up();
+        let balancer = build(&podman, "load-balancer");
+        let host = world.host("lb-a", &["192.0.2.1/24"]).unwrap();
+        let both = write("both", &format!("{NODES}{ROUTER}{BALANCER}"));
+        let low = write("low", &BALANCER.replace("*:6443", "*:443"));
+        for (document, missing) in [
+            (&both, "NET_ADMIN"),
+            (&both, "NET_RAW"),
+            (&low, "NET_BIND_SERVICE"),
+        ] {
+            let all = podman.run(&host, &balancer, "lb-a", document);
+            let output = podman::without(&all, missing).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            let named: Vec<_> = ["NET_ADMIN", "NET_RAW", "NET_BIND_SERVICE"]
+                .into_iter()
+                .filter(|name| said.contains(&format!("--cap-add={name}`")))
+                .collect();
+            assert_eq!(named, [missing], "{said}");
+        }
+    });
+}
+
+#[test]
+fn balancer_alone_wants_no_capability_and_its_document_may_be_a_variable() {
+    if !can_be() {
+        return;
+    }
+    enclosed_as_root(async |mut world: World| {
+        let podman = Podman::set_up();
+        let balancer = build(&podman, "load-balancer");
+        let host = world.host("lb-a", &["192.0.2.1/24"]).unwrap();
+        let network = format!("--network=ns:/run/netns/{}", host.name());
+        let document = format!("--env=CATAMARAN_DOCUMENT={BALANCER}");
+        let mut command = podman.command(["run", "--rm", "--name=lb-a", "--cap-drop=all", "--read-only"]);
+        command.args(["--read-only-tmpfs=false", &network, &document, &balancer]);
+        let mut container = start(command, "lb-a");
+        found("ready", async || {
+            podman
+                .ask(["exec", "lb-a", "/catamaran", "status", "--ready"])
+                .ok()
+        })
+        .await;
+        let status = status(&podman, "lb-a").unwrap();
+        assert_eq!(status.pools[0].endpoints.len(), 2);
+        podman.ask(["stop", "lb-a"]).unwrap();
+        assert!(container.wait().unwrap().success());
+    });
+}
