@@ -6,6 +6,7 @@
 //! - [`config`]: the document, from text to checked values
 //! - [`digest`]: digests of content
 //! - [`health`]: from findings of single probes to up and down
+//! - [`image`]: from descriptions to the files of OCI images
 //! - [`manifest`]: what makes a service manager run a document's load balancer
 //! - [`registry`]: names, logins and answers of image registries
 //! - [`vrrp`]: which router holds the virtual addresses
@@ -15,6 +16,7 @@ pub mod balancer;
 pub mod config;
 pub mod digest;
 pub mod health;
+pub mod image;
 pub mod manifest;
 pub mod registry;
 pub mod vrrp;
