@@ -2,12 +2,13 @@
 //! a few clients see of one. It keeps no objects and asks nobody who they are.
 //!
 //! Its condition is set by lines on standard input, each answered by the same
-//! line on standard output once it holds; it ends when standard input does.
+//! line on standard output once it holds; it ends when standard input does. As
+//! a container, where nobody is at its standard input, it is `--alone`.
 
 use std::convert::Infallible;
 use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -31,6 +32,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
+
+use super::certificates::Authority;
 
 /// Names the stand-in in every answer.
 pub const SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
@@ -67,18 +70,21 @@ pub enum Condition {
 /// How a stand-in is started.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The name it gives in its answers
+    /// The name it gives in its answers [default: the host's]
     #[arg(long)]
-    name: String,
+    name: Option<String>,
     /// Where it serves
     #[arg(long)]
     listen: SocketAddr,
-    /// PEM file of its certificate
-    #[arg(long)]
-    certificate: PathBuf,
+    /// PEM file of its certificate [default: it makes one that nobody knows]
+    #[arg(long, requires = "key")]
+    certificate: Option<PathBuf>,
     /// PEM file of its key
+    #[arg(long, requires = "certificate")]
+    key: Option<PathBuf>,
+    /// Take no orders: the end of standard input means nothing then
     #[arg(long)]
-    key: PathBuf,
+    alone: bool,
     /// `--shutdown-delay-duration` in seconds: how long it serves after SIGTERM
     #[arg(long, default_value_t = 0)]
     shutdown_delay: u64,
@@ -97,7 +103,11 @@ pub fn run(args: &Args) -> Result<(), String> {
 }
 
 async fn serve(args: &Args) -> Result<(), String> {
-    let tls = TlsAcceptor::from(Arc::new(tls(args)?));
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => host_name()?,
+    };
+    let tls = TlsAcceptor::from(Arc::new(tls(args, &name)?));
     let listener = TcpListener::bind(args.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
@@ -105,16 +115,17 @@ async fn serve(args: &Args) -> Result<(), String> {
     let (set_condition, condition) = watch::channel(Condition::Healthy);
     let set_condition = Arc::new(set_condition);
     let (ended, mut end) = watch::channel(false);
-    thread::spawn({
+    // Alone, `ended` stays here until the end, and so never says that it is there.
+    if !args.alone {
         let set_condition = set_condition.clone();
-        move || {
+        thread::spawn(move || {
             follow_orders(&set_condition);
             let _ = ended.send(true);
-        }
-    });
+        });
+    }
     say("listening");
 
-    let name: Arc<str> = args.name.as_str().into();
+    let name: Arc<str> = name.into();
     let mut connections = JoinSet::new();
     let mut leave = Box::pin(async {
         terminate.recv().await;
@@ -159,20 +170,47 @@ fn say(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-fn tls(args: &Args) -> Result<ServerConfig, String> {
-    let unreadable = |path: &PathBuf, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let certificates = CertificateDer::pem_file_iter(&args.certificate)
-        .and_then(Iterator::collect)
-        .map_err(|error| unreadable(&args.certificate, &error))?;
-    let key = PrivateKeyDer::from_pem_file(&args.key).map_err(|error| unreadable(&args.key, &error))?;
+fn host_name() -> Result<String, String> {
+    let name = nix::unistd::gethostname().map_err(|error| format!("cannot read the host name: {error}"))?;
+    Ok(name.to_string_lossy().into_owned())
+}
+
+fn tls(args: &Args, name: &str) -> Result<ServerConfig, String> {
+    let (certificates, key) = match (&args.certificate, &args.key) {
+        (Some(certificate), Some(key)) => identity_of(certificate, key)?,
+        (None, _) | (_, None) => own_identity(name, args.listen)?,
+    };
     let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .with_no_client_auth()
         .with_single_cert(certificates, key)
-        .map_err(|error| unreadable(&args.certificate, &error))?;
+        .map_err(|error| format!("certificate and key: {error}"))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+type Served = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn identity_of(certificate: &Path, key: &Path) -> Result<Served, String> {
+    let unreadable = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let certificates = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect)
+        .map_err(|error| unreadable(certificate, &error))?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, &error))?;
+    Ok((certificates, key))
+}
+
+/// An identity of an authority that is forgotten at once: for clients that verify nothing.
+fn own_identity(name: &str, listen: SocketAddr) -> Result<Served, String> {
+    let made = Authority::new().and_then(|authority| authority.apiserver(name, &[listen.ip()]));
+    let identity = made.map_err(|error| format!("cannot make a certificate for {name:?}: {error}"))?;
+    let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes());
+    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes());
+    match (certificate, key) {
+        (Ok(certificate), Ok(key)) => Ok((vec![certificate], key)),
+        (Err(error), _) | (_, Err(error)) => Err(format!("cannot use the certificate just made: {error}")),
+    }
 }
 
 async fn converse(
