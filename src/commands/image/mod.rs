@@ -1,6 +1,7 @@
 //! `catamaran image`: the load balancer as an OCI image, without any container
 //! tool, and what runs it.
 
+mod build;
 pub mod inspect;
 pub mod manifest;
 pub mod push;
@@ -16,6 +17,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Build(build::Args),
     Inspect(inspect::Args),
     Manifest(manifest::Args),
     Push(push::Args),
@@ -24,6 +26,7 @@ enum Command {
 /// Carry out `catamaran image …`.
 pub fn run(args: Args) -> ExitCode {
     match args.command {
+        Command::Build(args) => build::run(&args),
         Command::Inspect(args) => inspect::run(args),
         Command::Manifest(args) => manifest::run(args),
         Command::Push(args) => push::run(args),
