@@ -220,21 +220,17 @@ fn capability_that_is_missing_is_named() {
         let balancer = build(&podman, "load-balancer");
         let host = world.host("lb-a", &["192.0.2.1/24"]).unwrap();
         let both = write("both", &format!("{NODES}{ROUTER}{BALANCER}"));
-        let low = write("low", &BALANCER.replace("*:6443", "*:443"));
-        for (document, missing) in [
-            (&both, "NET_ADMIN"),
-            (&both, "NET_RAW"),
-            (&low, "NET_BIND_SERVICE"),
+        let low = write("low", &format!("{NODES}{}", BALANCER.replace("*:6443", "*:443")));
+        for (document, missing, named) in [
+            (&both, "NET_ADMIN", "this process lacks NET_ADMIN:"),
+            (&both, "NET_RAW", "this process lacks NET_RAW:"),
+            (&low, "NET_BIND_SERVICE", "want the capability NET_BIND_SERVICE:"),
         ] {
             let all = podman.run(&host, &balancer, "lb-a", document);
             let output = podman::without(&all, missing).output().unwrap();
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert_eq!(output.status.code(), Some(1), "{said}");
-            let named: Vec<_> = ["NET_ADMIN", "NET_RAW", "NET_BIND_SERVICE"]
-                .into_iter()
-                .filter(|name| said.contains(&format!("--cap-add={name}`")))
-                .collect();
-            assert_eq!(named, [missing], "{said}");
+            assert!(said.contains(named), "{said}");
         }
     });
 }
@@ -251,7 +247,8 @@ fn balancer_alone_wants_no_capability_and_its_document_may_be_a_variable() {
         let network = format!("--network=ns:/run/netns/{}", host.name());
         let document = format!("--env=CATAMARAN_DOCUMENT={BALANCER}");
         let mut command = podman.command(["run", "--rm", "--name=lb-a", "--cap-drop=all", "--read-only"]);
-        command.args(["--read-only-tmpfs=false", &network, &document, &balancer]);
+        command.args(["--cgroup-parent=/catamaran-tests", "--read-only-tmpfs=false"]);
+        command.args([&network, &document, &balancer]);
         let mut container = start(command, "lb-a");
         found("ready", async || {
             podman

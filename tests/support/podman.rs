@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 
 use catamaran::commands::lab::enclosure::FOLDER;
 use catamaran::commands::lab::world::Host;
+use nix::mount::{MsFlags, mount};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{Pid, geteuid};
 
@@ -23,6 +24,12 @@ pub const LEAST: &[&str] = &[
 
 /// The programs that have to be there, and the Debian package of each.
 const PROGRAMS: [(&str, &str); 2] = [("podman", "podman"), ("runc", "runc")];
+
+/// Where it and runc write whatever their settings are.
+const FIXED: [&str; 3] = ["/run/libpod", "/run/runc", "/var/lib/containers"];
+
+/// Under which its control groups are, the one thing that no namespace takes away.
+const CONTROL_GROUPS: &str = "catamaran-tests";
 
 /// Its settings and its storage.
 pub struct Podman {
@@ -49,6 +56,18 @@ impl Podman {
     pub fn set_up() -> Self {
         let folder = Path::new(FOLDER).join("podman");
         fs::create_dir(&folder).unwrap();
+        for fixed in FIXED {
+            fs::create_dir_all(fixed).unwrap();
+            mount(
+                Some("tmpfs"),
+                fixed,
+                Some("tmpfs"),
+                MsFlags::empty(),
+                None::<&str>,
+            )
+            .unwrap();
+        }
+        remove_control_groups();
         let podman = Self { folder };
         let hard = |resource| getrlimit(resource).unwrap().1;
         // More than the hard limits is refused where CAP_SYS_RESOURCE is missing.
@@ -147,9 +166,36 @@ impl Podman {
         let network = format!("--network=ns:/run/netns/{}", host.name());
         // What failed before is no obstacle.
         let mut command = self.command(["run", "--rm", "--replace", "--name", name, &network]);
+        command.arg(format!("--cgroup-parent=/{CONTROL_GROUPS}"));
         command.args(rights).args(more);
         command
     }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        remove_control_groups();
+    }
+}
+
+/// Those that nobody is in any more; of a former run that was killed, too.
+fn remove_control_groups() {
+    // One file system for all controllers, or one for each.
+    let root = Path::new("/sys/fs/cgroup");
+    let controllers = fs::read_dir(root).into_iter().flatten().flatten();
+    for top in controllers.map(|entry| entry.path()).chain([root.to_path_buf()]) {
+        remove_empty(&top.join(CONTROL_GROUPS));
+    }
+}
+
+fn remove_empty(group: &Path) {
+    let entries = fs::read_dir(group).into_iter().flatten().flatten();
+    let children = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    for child in children {
+        remove_empty(&child.path());
+    }
+    // Refused while somebody is in it.
+    let _ = fs::remove_dir(group);
 }
 
 /// The same command with one capability less.
