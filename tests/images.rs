@@ -271,6 +271,23 @@ fn same_binary_makes_the_same_bytes_anywhere() {
 }
 
 #[test]
+fn binary_names_no_folder_of_the_machine_that_made_it() {
+    let text = fs::read(PROGRAM).unwrap();
+    let text = String::from_utf8_lossy(&text);
+    let clone = env!("CARGO_MANIFEST_DIR");
+    let folders = [
+        format!("{clone}/src/"),
+        format!("{clone}/target/"),
+        "/registry/src/".to_owned(),
+    ];
+    for folder in folders {
+        let found = text.find(&folder).map(|at| &text[at..]);
+        let found = found.map(|rest| rest.chars().take(120).collect::<String>());
+        assert_eq!(found, None, "{folder}");
+    }
+}
+
+#[test]
 fn time_of_the_sources_is_the_time_of_everything() {
     let folder = folder();
     let arguments = [

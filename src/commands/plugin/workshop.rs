@@ -172,7 +172,9 @@ impl Workshop {
         }
         command
             .envs(&toolchain.environment)
-            .env("CARGO_ENCODED_RUSTFLAGS", self.flags(toolchain)?);
+            .env("CARGO_ENCODED_RUSTFLAGS", self.flags(toolchain)?)
+            // None, where the clone's settings name one: the flags do its work.
+            .env("RUSTC_WRAPPER", "");
         let status = command
             .stdout(Stdio::null())
             .status()
