@@ -354,6 +354,25 @@ fn sigterm_before_the_first_probe_has_ended_ends_the_daemon() {
 }
 
 #[test]
+fn time_to_stop_is_cut_short_for_those_who_would_kill() {
+    let (listener, endpoint) = silent();
+    let front = SocketAddr::from((own_address(), 1005));
+    let (_folder, path) = written(&format!(
+        "[daemon]\ndrain-timeout = \"10m\"\n[listeners.a]\nbind = [\"{front}\"]\npool = \"a\"\n\
+         [pools.a.endpoints]\none = \"{endpoint}\"\n",
+    ));
+    let mut daemon = Daemon::start_with(&["-c", &path], &[("CATAMARAN_STOP_WITHIN", "100ms")]);
+    daemon.read_until("ready");
+    let mut client = TcpStream::connect(front).unwrap();
+    let _served = listener.accept().unwrap();
+    daemon.terminate();
+    assert_eq!(daemon.read_until("stopped")["reset"], 1);
+    assert_eq!(daemon.ended(), Some(0));
+    let end = client.read(&mut [0]).unwrap_err();
+    assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[test]
 fn connection_leaves_a_line_that_tells_its_story() {
     let (listener, endpoint) = silent();
     let front = SocketAddr::from((own_address(), 1002));

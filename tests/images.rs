@@ -170,7 +170,7 @@ fn load_balancer_runs_as_nobody_with_the_binary_as_its_entrypoint() {
             "User": "10001:10001",
             "Entrypoint": ["/catamaran"],
             "Cmd": ["run"],
-            "Env": ["CATAMARAN_ADMIN=@catamaran"],
+            "Env": ["CATAMARAN_ADMIN=@catamaran", "CATAMARAN_STOP_WITHIN=9s"],
             "StopSignal": "SIGTERM",
             "Labels": null,
         })

@@ -1,6 +1,8 @@
 //! `catamaran run`: the daemon.
 
+use std::future::pending;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 
 use tokio::runtime::Builder;
@@ -10,6 +12,7 @@ use tracing::level_filters::LevelFilter;
 use super::admin::Admin;
 use super::check::warnings;
 use crate::app::App;
+use crate::pure::config::units::Time;
 use crate::pure::config::{Config, Node};
 use crate::shell::admin::AdminSocket;
 use crate::shell::telemetry::{Format, Telemetry};
@@ -18,7 +21,7 @@ use crate::shell::telemetry::{Format, Telemetry};
 ///
 /// The first signal hands the virtual addresses over, then drains: no new
 /// connections, open ones may finish for `daemon.drain-timeout`. The second
-/// ends at once.
+/// ends at once, as does the time of `--stop-within`.
 #[derive(clap::Args)]
 pub struct Args {
     /// The document, TOML or JSON; `-` reads standard input
@@ -31,6 +34,12 @@ pub struct Args {
     /// the host's name. A document without nodes needs none.
     #[arg(long, env = "CATAMARAN_NODE", value_name = "NAME")]
     node: Option<String>,
+    /// Be gone within this time of the first signal, whatever the document says
+    ///
+    /// For those who kill what takes longer, as podman does after 10s: what is
+    /// still open is then reset and told of, instead of cut off.
+    #[arg(long, env = "CATAMARAN_STOP_WITHIN", value_name = "DURATION")]
+    stop_within: Option<Time>,
     #[command(flatten)]
     admin: Admin,
     /// How log lines look.
@@ -42,8 +51,8 @@ pub struct Args {
 }
 
 /// Run the daemon: 0 after a drain, 1 when it cannot start, 2 for a wrong document.
-pub fn run(args: Args) -> ExitCode {
-    let source = super::source(args.config);
+pub fn run(mut args: Args) -> ExitCode {
+    let source = super::source(args.config.take());
     let config = match super::load(&source) {
         Ok(checked) => {
             eprint!("{}", warnings(&source, &checked.warnings));
@@ -54,7 +63,7 @@ pub fn run(args: Args) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let node = match node_of(&config, args.node) {
+    let node = match node_of(&config, args.node.as_deref()) {
         Ok(node) => node,
         Err(why) => {
             eprintln!("catamaran: {why}");
@@ -63,7 +72,7 @@ pub fn run(args: Args) -> ExitCode {
     };
     let served = Telemetry::start(args.log_format, args.log)
         .map_err(|error| format!("cannot start the log: {error}"))
-        .and_then(|_telemetry| serve(&config, node, &args.admin));
+        .and_then(|_telemetry| serve(&config, node, &args));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
@@ -74,7 +83,7 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 /// The node that this machine is; `None` for a document without nodes.
-fn node_of(config: &Config, wanted: Option<String>) -> Result<Option<&Node>, String> {
+fn node_of<'a>(config: &'a Config, wanted: Option<&str>) -> Result<Option<&'a Node>, String> {
     let names = || {
         config
             .nodes
@@ -85,7 +94,7 @@ fn node_of(config: &Config, wanted: Option<String>) -> Result<Option<&Node>, Str
     };
     let find = |name: &str| config.nodes.iter().find(|node| node.name == name);
     match wanted {
-        Some(name) => find(&name)
+        Some(name) => find(name)
             .map(Some)
             .ok_or_else(|| format!("no node is called {name:?}; the document has: {}", names())),
         None if config.nodes.is_empty() => Ok(None),
@@ -121,7 +130,7 @@ fn administer(app: &App, admin: &Admin) -> Result<(), String> {
     }
 }
 
-fn serve(config: &Config, node: Option<&Node>, admin: &Admin) -> Result<(), String> {
+fn serve(config: &Config, node: Option<&Node>, args: &Args) -> Result<(), String> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
@@ -131,7 +140,7 @@ fn serve(config: &Config, node: Option<&Node>, admin: &Admin) -> Result<(), Stri
         let mut terminate = signals(SignalKind::terminate())?;
         let mut interrupt = signals(SignalKind::interrupt())?;
         let mut app = App::start(config, node)?;
-        administer(&app, admin)?;
+        administer(&app, &args.admin)?;
         let mut told = async || {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -141,15 +150,27 @@ fn serve(config: &Config, node: Option<&Node>, admin: &Admin) -> Result<(), Stri
         let work = async {
             app.settle().await;
             app.accept();
-            std::future::pending::<()>().await;
+            pending::<()>().await;
         };
         tokio::select! {
             () = work => {}
             () = told() => {}
         }
+        let mut hurry = pin!(async {
+            let too_long = async {
+                match args.stop_within {
+                    Some(Time(time)) => tokio::time::sleep(time).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                () = told() => {}
+                () = too_long => {}
+            }
+        });
         let mut hurried = false;
         app.hand_over(async {
-            told().await;
+            hurry.as_mut().await;
             hurried = true;
         })
         .await;
@@ -158,7 +179,7 @@ fn serve(config: &Config, node: Option<&Node>, admin: &Admin) -> Result<(), Stri
             tokio::select! {
                 () = drained => {}
                 () = tokio::time::sleep(config.daemon.drain_timeout) => {}
-                () = told() => {}
+                () = hurry => {}
             }
         }
         app.stop();

@@ -12,8 +12,8 @@ pub(super) fn files(needs: &Needs, wishes: Wishes<'_>) -> Vec<File> {
 
 fn text(needs: &Needs, wishes: Wishes<'_>) -> String {
     let image = quoted(wishes.image);
-    let environment = lines(environment(wishes.node), |(key, value)| {
-        format!("      {key}: {}", quoted(value))
+    let environment = lines(environment(needs, wishes.node), |(key, value)| {
+        format!("      {key}: {}", quoted(&value))
     });
     let capabilities = match needs.capabilities() {
         names if names.is_empty() => String::new(),

@@ -104,10 +104,15 @@ fn plain(image: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The environment of a container.
-fn environment(node: Option<&str>) -> Vec<(&'static str, &str)> {
-    let node = node.map(|node| ("CATAMARAN_NODE", node));
-    [("CATAMARAN_ADMIN", ADMIN)].into_iter().chain(node).collect()
+/// The environment of a container. An image is set to stop before those who
+/// were told no time kill it; a manifest tells them one.
+fn environment(needs: &Needs, node: Option<&str>) -> Vec<(&'static str, String)> {
+    let node = node.map(|node| ("CATAMARAN_NODE", node.into()));
+    let always = [
+        ("CATAMARAN_ADMIN", ADMIN.into()),
+        ("CATAMARAN_STOP_WITHIN", format!("{}s", needs.stop)),
+    ];
+    always.into_iter().chain(node).collect()
 }
 
 /// Lines of a pattern, one for each value; none for no values.

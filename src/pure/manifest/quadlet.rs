@@ -24,7 +24,7 @@ pub(super) fn files(needs: &Needs, wishes: Wishes<'_>) -> Vec<File> {
 
 fn container(needs: &Needs, wishes: Wishes<'_>) -> String {
     let capabilities = lines(needs.capabilities(), |name| format!("AddCapability={name}"));
-    let environment = lines(environment(wishes.node), |(key, value)| {
+    let environment = lines(environment(needs, wishes.node), |(key, value)| {
         format!("Environment={key}={value}")
     });
     let volumes = lines(&needs.mounts, |mount| {

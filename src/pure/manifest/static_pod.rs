@@ -49,8 +49,8 @@ fn another(port: u16) -> u16 {
 
 fn pod(needs: &Needs, wishes: Wishes<'_>) -> String {
     let image = quoted(wishes.image);
-    let environment = lines(environment(wishes.node), |(name, value)| {
-        format!("        - name: {name}\n          value: {}", quoted(value))
+    let environment = lines(environment(needs, wishes.node), |(name, value)| {
+        format!("        - name: {name}\n          value: {}", quoted(&value))
     });
     let capabilities = match needs.capabilities() {
         names if names.is_empty() => String::new(),
