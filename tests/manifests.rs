@@ -4,6 +4,9 @@
 //! `NAME/KIND/refused.txt` the words in which it is refused. `BLESS=1` writes
 //! them anew: read what it wrote.
 
+#[path = "support/installed.rs"]
+mod installed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
@@ -12,6 +15,7 @@ use std::process::{Command, Stdio};
 
 use catamaran::pure::config::{Config, Format, check};
 use catamaran::pure::manifest::{File, IMAGE, Kind, Wishes, manifest};
+use installed::unpacked;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -193,7 +197,8 @@ fn systemd_understands_the_unit_and_finds_it_hardened() {
 fn quadlet() -> Option<PathBuf> {
     let told = std::env::var_os("QUADLET").map(PathBuf::from);
     let usual = ["/usr/libexec/podman/quadlet", "/usr/lib/podman/quadlet"].map(PathBuf::from);
-    told.into_iter().chain(usual).find(|path| path.exists())
+    let here = told.into_iter().chain(usual).find(|path| path.exists());
+    here.or_else(|| unpacked("trixie", &["podman", "libc6"], "usr/libexec/podman/quadlet"))
 }
 
 #[test]

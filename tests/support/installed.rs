@@ -1,6 +1,10 @@
 //! Programs of others that a test needs.
 
+#![allow(dead_code)] // Each test file uses its own part.
+
+use std::ffi::OsStr;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Whether programs are here that the calling test needs, from Debian packages
@@ -25,6 +29,28 @@ pub fn installed(programs: &[&str]) -> bool {
         thread.name().unwrap_or("a test")
     ));
     false
+}
+
+/// A program of a newer Debian release, out of packages that are unpacked and
+/// not installed; `None` where they cannot be had, which in CI is a failure.
+/// `packages` bring all that it needs, its C library too.
+pub fn unpacked(release: &str, packages: &[&str], program: &str) -> Option<PathBuf> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/debian");
+    let name = Path::new(program).file_name().unwrap();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let run = |arguments: &mut dyn Iterator<Item = &OsStr>| {
+        let status = Command::new(&script).args(arguments).status();
+        status.is_ok_and(|status| status.success())
+    };
+    let what = [folder.as_os_str(), release.as_ref(), "--alone".as_ref()];
+    let wrapper = ["--wrap".as_ref(), folder.as_os_str(), name, program.as_ref()];
+    let unpacked =
+        run(&mut what.into_iter().chain(packages.iter().map(OsStr::new))) && run(&mut wrapper.into_iter());
+    assert!(
+        unpacked || std::env::var_os("CI").is_none(),
+        "{program} cannot be had from Debian {release}, and in CI it has to be"
+    );
+    unpacked.then(|| folder.join("bin").join(name))
 }
 
 /// Users do not always have the folder of what root is meant to start in their path.
