@@ -19,42 +19,14 @@ use enclosed::{enclosed_as_root, found, run};
 use nix::sys::signal::{Signal, kill};
 use podman::Podman;
 
-const VIRTUAL: &str = "192.0.2.250";
+const VIRTUAL: &str = "211.183.3.250";
 
-const NODES: &str = r#"
-[nodes.lb-a]
-address = "192.0.2.1"
-interface = "ens32"
-priority = 200
-[nodes.lb-b]
-address = "192.0.2.2"
-interface = "ens32"
-priority = 100
-"#;
-
-const ROUTER: &str = r#"
-[virtual-routers.apiserver]
-vrid = 51
-addresses = ["192.0.2.250/24"]
-advertisement-interval = "100ms"
-"#;
-
-const BALANCER: &str = r#"
-[listeners.apiserver]
-bind = ["*:6443"]
-pool = "apiserver"
-[pools.apiserver]
-check = "apiserver"
-[pools.apiserver.endpoints]
-master1 = "192.0.2.11:6443"
-master2 = "192.0.2.12:6443"
-[checks.apiserver]
-plugin = "apiserver-healthz"
-interval = "200ms"
-timeout = "200ms"
-rise = 1
-tls = { verify = false }
-"#;
+/// The founding document, for stand-ins whose certificates nobody has signed.
+fn founding() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests/founding.toml");
+    let text = fs::read_to_string(path).unwrap();
+    text.replace(r#"ca = "/etc/kubernetes/pki/ca.crt""#, "verify = false")
+}
 
 /// Whether there can be containers here; otherwise it is said, where nobody
 /// captures it. In CI there have to be.
@@ -159,9 +131,13 @@ fn founding_case_runs_out_of_containers_and_survives_the_death_of_one() {
         let podman = Podman::set_up();
         let (balancer, apiserver) = (build(&podman, "load-balancer"), build(&podman, "lab-apiserver"));
         let mut host = |name: &str, address: &str| world.host(name, &[address]).unwrap();
-        let masters = [host("master1", "192.0.2.11/24"), host("master2", "192.0.2.12/24")];
-        let (a, b) = (host("lb-a", "192.0.2.1/24"), host("lb-b", "192.0.2.2/24"));
-        let client = host("client", "192.0.2.3/24");
+        let masters = [
+            host("master1", "211.183.3.100/24"),
+            host("master2", "211.183.3.101/24"),
+            host("master3", "211.183.3.102/24"),
+        ];
+        let (a, b) = (host("lb-a", "211.183.3.251/24"), host("lb-b", "211.183.3.252/24"));
+        let client = host("worker", "211.183.3.110/24");
         let mut started = Vec::new();
         for master in &masters {
             started.push(start(
@@ -169,7 +145,7 @@ fn founding_case_runs_out_of_containers_and_survives_the_death_of_one() {
                 master.name(),
             ));
         }
-        let document = write("cluster", &format!("{NODES}{ROUTER}{BALANCER}"));
+        let document = write("cluster", &founding());
         for router in [&a, &b] {
             let container = podman.run(router, &balancer, router.name(), &document);
             started.push(start(container, router.name()));
@@ -180,6 +156,15 @@ fn founding_case_runs_out_of_containers_and_survives_the_death_of_one() {
             podman
                 .ask(["exec", "lb-b", "/catamaran", "status", "--ready"])
                 .ok()
+        })
+        .await;
+        is_served(&client).await;
+
+        // An apiserver that answers no more is asked no more.
+        podman.ask(["kill", "master1"]).unwrap();
+        found("an endpoint that is down", async || {
+            let endpoints = status(&podman, "lb-a")?.pools.remove(0).endpoints;
+            endpoints.iter().any(|endpoint| !endpoint.ready).then_some(())
         })
         .await;
         is_served(&client).await;
@@ -218,12 +203,12 @@ fn capability_that_is_missing_is_named() {
     enclosed_as_root(async |mut world| {
         let podman = Podman::set_up();
         let balancer = build(&podman, "load-balancer");
-        let host = world.host("lb-a", &["192.0.2.1/24"]).unwrap();
-        let both = write("both", &format!("{NODES}{ROUTER}{BALANCER}"));
-        let low = write("low", &format!("{NODES}{}", BALANCER.replace("*:6443", "*:443")));
+        let host = world.host("lb-a", &["211.183.3.251/24"]).unwrap();
+        let high = write("high", &founding());
+        let low = write("low", &founding().replace("*:6443", "*:443"));
         for (document, missing, named) in [
-            (&both, "NET_ADMIN", "this process lacks NET_ADMIN:"),
-            (&both, "NET_RAW", "this process lacks NET_RAW:"),
+            (&high, "NET_ADMIN", "this process lacks NET_ADMIN:"),
+            (&high, "NET_RAW", "this process lacks NET_RAW:"),
             (&low, "NET_BIND_SERVICE", "want the capability NET_BIND_SERVICE:"),
         ] {
             let all = podman.run(&host, &balancer, "lb-a", document);
@@ -243,9 +228,11 @@ fn balancer_alone_wants_no_capability_and_its_document_may_be_a_variable() {
     enclosed_as_root(async |mut world: World| {
         let podman = Podman::set_up();
         let balancer = build(&podman, "load-balancer");
-        let host = world.host("lb-a", &["192.0.2.1/24"]).unwrap();
+        let host = world.host("lb-a", &["211.183.3.251/24"]).unwrap();
+        let founding = founding();
+        let (_, balancing) = founding.split_once("[listeners").unwrap();
         let network = format!("--network=ns:/run/netns/{}", host.name());
-        let document = format!("--env=CATAMARAN_DOCUMENT={BALANCER}");
+        let document = format!("--env=CATAMARAN_DOCUMENT=[listeners{balancing}");
         let mut command = podman.command(["run", "--rm", "--name=lb-a", "--cap-drop=all", "--read-only"]);
         command.args(["--cgroup-parent=/catamaran-tests", "--read-only-tmpfs=false"]);
         command.args([&network, &document, &balancer]);
@@ -257,7 +244,7 @@ fn balancer_alone_wants_no_capability_and_its_document_may_be_a_variable() {
         })
         .await;
         let status = status(&podman, "lb-a").unwrap();
-        assert_eq!(status.pools[0].endpoints.len(), 2);
+        assert_eq!(status.pools[0].endpoints.len(), 3);
         podman.ask(["stop", "lb-a"]).unwrap();
         assert!(container.wait().unwrap().success());
     });
