@@ -2,8 +2,10 @@
 
 mod admin;
 pub mod check;
+pub mod completions;
 pub mod image;
 pub mod lab;
+pub mod man;
 pub mod plugin;
 pub mod probe;
 pub mod run;
