@@ -14,6 +14,7 @@ pub mod election;
 mod probing;
 pub mod status;
 mod supervised;
+mod vitals;
 
 use std::io;
 use std::net::SocketAddr;
@@ -33,16 +34,13 @@ use self::election::{Command, Election, Turn};
 pub use self::probing::{Loaded, Probing};
 use self::status::{Phase, Sources};
 use self::supervised::Supervised;
+use self::vitals::Vitals;
 
 /// How often a full table is spoken of.
 const SPEAK_OF_REFUSALS: Duration = Duration::from_secs(1);
 
 /// How often a drain looks whether it is done.
 const LOOK_WHETHER_DRAINED: Duration = Duration::from_millis(50);
-
-/// Time beyond a probe's own for its finding to arrive, on a machine that has
-/// other things to do.
-const SETTLING_MARGIN: Duration = Duration::from_secs(5);
 
 /// How long an address that is lost waits for its connections to be reset.
 const RESET_BEFORE_LOSS: Duration = Duration::from_millis(50);
@@ -110,12 +108,6 @@ impl App {
             proxy.listeners().to_vec(),
             pools.clone(),
         ));
-        let longest = config
-            .checks
-            .iter()
-            .map(|check| check.timeout)
-            .max()
-            .unwrap_or_default();
         let (phase, watched) = watch::channel(Phase::Settling);
         let sources = Sources {
             node: node.map(|node| node.name.clone()),
@@ -131,7 +123,7 @@ impl App {
             pools,
             tasks,
             started,
-            settled_by: started + longest + SETTLING_MARGIN,
+            settled_by: started + config.time_to_settle(),
             phase,
             sources,
         })
@@ -172,6 +164,14 @@ impl App {
             let sources = sources.clone();
             Box::pin(async move { answer(&sources, question).await })
         })
+    }
+
+    /// Reports to the service manager.
+    pub fn vitals(&self) -> Vitals {
+        Vitals {
+            sources: self.sources.clone(),
+            cores: self.proxy.cores(),
+        }
     }
 
     /// Let another node have the virtual addresses. Connections to them are

@@ -4,6 +4,8 @@ use std::future::pending;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,7 +17,11 @@ use crate::app::App;
 use crate::pure::config::units::Time;
 use crate::pure::config::{Config, Node};
 use crate::shell::admin::AdminSocket;
+use crate::shell::service_manager::{News, ServiceManager};
 use crate::shell::telemetry::{Format, Telemetry};
+
+/// Beyond handing over and draining: a process takes a moment to end.
+const TO_END: Duration = Duration::from_secs(5);
 
 /// Balance connections and hold virtual addresses as a document says, until SIGTERM or SIGINT.
 ///
@@ -130,6 +136,13 @@ fn administer(app: &App, admin: &Admin) -> Result<(), String> {
     }
 }
 
+/// How long it may take to end.
+fn time_to_stop(config: &Config, args: &Args) -> Duration {
+    let whole = config.time_to_hand_over() + config.daemon.drain_timeout + TO_END;
+    args.stop_within
+        .map_or(whole, |Time(most)| whole.min(most + TO_END))
+}
+
 fn serve(config: &Config, node: Option<&Node>, args: &Args) -> Result<(), String> {
     let runtime = Builder::new_current_thread()
         .enable_all()
@@ -139,8 +152,15 @@ fn serve(config: &Config, node: Option<&Node>, args: &Args) -> Result<(), String
         let signals = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
         let mut terminate = signals(SignalKind::terminate())?;
         let mut interrupt = signals(SignalKind::interrupt())?;
+        let manager = ServiceManager::of_environment()
+            .map_err(|error| format!("cannot reach the service manager at NOTIFY_SOCKET: {error}"))?;
+        let manager = Arc::new(manager);
         let mut app = App::start(config, node)?;
         administer(&app, &args.admin)?;
+        if manager.listens() {
+            // Ends with the runtime.
+            tokio::spawn(app.vitals().report(manager.clone()));
+        }
         let mut told = async || {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -150,12 +170,14 @@ fn serve(config: &Config, node: Option<&Node>, args: &Args) -> Result<(), String
         let work = async {
             app.settle().await;
             app.accept();
+            manager.tell(&News::Ready);
             pending::<()>().await;
         };
         tokio::select! {
             () = work => {}
             () = told() => {}
         }
+        manager.tell(&News::Stopping(time_to_stop(config, args)));
         let mut hurry = pin!(async {
             let too_long = async {
                 match args.stop_within {

@@ -10,6 +10,7 @@
 //! - [`oci`]: images in folders and archives
 //! - [`plugin_store`]: the bytes of plugins, embedded or from files
 //! - [`registry`]: images in registries
+//! - [`service_manager`]: what systemd is told
 //! - [`telemetry`]: the log
 //! - [`vrrp`]: advertisements and announcements on the wire
 //! - [`wasm`]: runs plugins behind a fence
@@ -23,6 +24,7 @@ pub mod netlink;
 pub mod oci;
 pub mod plugin_store;
 pub mod registry;
+pub mod service_manager;
 pub mod telemetry;
 pub mod vrrp;
 pub mod wasm;

@@ -31,6 +31,9 @@ use super::addr::{IpPrefix, ListenAddr};
 use super::balancer::Algorithm;
 use super::vrrp::{ChecksumForm, Takeover};
 
+/// See [`Config::time_to_settle`].
+const SETTLING_MARGIN: Duration = Duration::from_secs(5);
+
 /// A checked document. The order of every list is the document's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -52,6 +55,24 @@ impl Config {
     /// The pool a listener names.
     pub fn pool(&self, id: PoolId) -> &Pool {
         &self.pools[id.0]
+    }
+
+    /// How long probing every endpoint once takes at most: the longest time-out,
+    /// and a margin for findings to arrive on a machine that has other things to do.
+    pub fn time_to_settle(&self) -> Duration {
+        let timeouts = self.checks.iter().map(|check| check.timeout);
+        timeouts.max().unwrap_or_default() + SETTLING_MARGIN
+    }
+
+    /// How long handing the virtual addresses over takes at most: a successor is
+    /// waited for no longer than the advertisement interval and the longest
+    /// Skew_Time, which is no longer.
+    pub fn time_to_hand_over(&self) -> Duration {
+        let intervals = self
+            .virtual_routers
+            .iter()
+            .map(|router| router.advertisement_interval);
+        intervals.max().unwrap_or_default() * 2
     }
 
     /// The check a pool names.

@@ -3,6 +3,7 @@
 //! The kernel spreads connections over the cores' sockets by a hash, blind to
 //! how many each core has, so that one may have a queue while another sleeps.
 
+use std::future::{pending, ready};
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -57,6 +58,14 @@ impl Member {
         &self.load
     }
 
+    /// Wait until the core has had time for something that small.
+    pub async fn answer(&self) {
+        // A core that has ended answers nobody, and drops what it was asked.
+        if self.runtime.spawn(ready(())).await.is_err() {
+            pending().await
+        }
+    }
+
     /// Carry a connection that the calling core has accepted.
     pub fn carry(&self, places: Places, stream: TcpStream, record: Record) -> io::Result<()> {
         if self.runtime.id() == Handle::current().id() {
@@ -75,16 +84,19 @@ impl Member {
     }
 }
 
+/// All cores.
+pub type Cores = Arc<[Member]>;
+
 /// All cores, seen from one of them.
 pub struct Crew {
-    members: Arc<[Member]>,
+    members: Cores,
     own: usize,
     turn: AtomicUsize,
 }
 
 impl Crew {
     /// `members[own]` is the core that asks.
-    pub fn new(members: Arc<[Member]>, own: usize) -> Self {
+    pub fn new(members: Cores, own: usize) -> Self {
         Self {
             members,
             own,

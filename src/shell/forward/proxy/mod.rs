@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+pub use crew::Cores;
 pub use limits::{Budget, raise_open_files};
 pub use loss::Losses;
 pub use pool::{Endpoint, Pool, PoolSettings, View};
@@ -63,7 +64,8 @@ pub struct Listener {
 pub struct Proxy {
     phase: watch::Sender<Phase>,
     losses: Losses,
-    cores: Vec<std::thread::JoinHandle<()>>,
+    cores: Cores,
+    threads: Vec<std::thread::JoinHandle<()>>,
     listeners: Vec<Arc<Listener>>,
     bound: Vec<(String, SocketAddr)>,
 }
@@ -106,8 +108,8 @@ impl Proxy {
         }
         let (phase, watched) = watch::channel(Phase::Waiting);
         let losses = Losses::default();
-        let members: Arc<[_]> = cores.iter().map(Core::member).collect();
-        let cores = cores
+        let members: Cores = cores.iter().map(Core::member).collect();
+        let threads = cores
             .into_iter()
             .enumerate()
             .map(|(index, core)| {
@@ -117,7 +119,8 @@ impl Proxy {
         Ok(Self {
             phase,
             losses,
-            cores,
+            cores: members,
+            threads,
             listeners: listeners.into_iter().map(|(listener, _)| listener).collect(),
             bound,
         })
@@ -131,6 +134,11 @@ impl Proxy {
     /// To tell the cores of addresses that leave this machine.
     pub fn losses(&self) -> Losses {
         self.losses.clone()
+    }
+
+    /// The cores.
+    pub fn cores(&self) -> Cores {
+        self.cores.clone()
     }
 
     /// The listeners.
@@ -156,9 +164,9 @@ impl Proxy {
     /// Reset what is still open and wait for the cores to end.
     pub fn stop(self) {
         self.phase.send_replace(Phase::Ending);
-        for core in self.cores {
+        for thread in self.threads {
             // A core that panicked has said so already.
-            let _ = core.join();
+            let _ = thread.join();
         }
     }
 }
