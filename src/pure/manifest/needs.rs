@@ -13,6 +13,9 @@ const FIRST_FREE_PORT: u16 = 1024;
 /// Beyond what the daemon may take to stop.
 const MARGIN: Duration = Duration::from_secs(5);
 
+/// Plugins are compiled before the first probe, on a machine that boots.
+const TO_START: Duration = Duration::from_secs(60);
+
 /// What a document wants of the machine.
 pub struct Needs {
     /// It takes part in elections.
@@ -21,6 +24,8 @@ pub struct Needs {
     pub low_ports: bool,
     /// What it reads and writes besides itself, in document order, each once.
     pub mounts: Vec<Mount>,
+    /// Seconds that it may take to start, with a margin.
+    pub start: u64,
     /// Seconds that it may take to stop, with a margin.
     pub stop: u64,
 }
@@ -60,7 +65,8 @@ impl Needs {
             elections: !config.virtual_routers.is_empty(),
             low_ports: ports.any(|port| port < FIRST_FREE_PORT),
             mounts: mounts(config)?,
-            stop: stop(config),
+            start: seconds(config.time_to_settle() + TO_START),
+            stop: seconds(config.time_to_hand_over() + config.daemon.drain_timeout + MARGIN),
         })
     }
 
@@ -128,14 +134,7 @@ fn plain(path: &Path) -> Result<String, String> {
     }
 }
 
-/// Whole seconds, upwards. Handing over waits for a successor at most the
-/// advertisement interval and the longest Skew_Time, which is no longer.
-fn stop(config: &Config) -> u64 {
-    let intervals = config
-        .virtual_routers
-        .iter()
-        .map(|router| router.advertisement_interval);
-    let hand_over = intervals.max().unwrap_or_default() * 2;
-    let time = hand_over + config.daemon.drain_timeout + MARGIN;
+/// Whole seconds, upwards.
+fn seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }

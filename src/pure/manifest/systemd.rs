@@ -30,7 +30,7 @@ fn service(needs: &Needs, node: Option<&str>) -> String {
         ""
     };
     let homes = homes(needs);
-    let stop = needs.stop;
+    let Needs { start, stop, .. } = needs;
     format!(
         "\
 # A load balancer as a service, without a container. Made from the document by
@@ -49,13 +49,18 @@ Description=Catamaran load balancer
 After=network.target
 
 [Service]
-Type=exec
+Type=notify
+NotifyAccess=main
 ExecStartPre={BINARY} check
 ExecStart={BINARY} run
 {environment}Restart=on-failure
 RestartSec=1s
 # A wrong document does not get better by trying again.
 RestartPreventExitStatus=2
+# Endpoints are probed before the first connection.
+TimeoutStartSec={start}s
+# For a process that hangs, though its virtual addresses go before that.
+WatchdogSec=10s
 # Handing over, and the drain-timeout of the document.
 TimeoutStopSec={stop}s
 
