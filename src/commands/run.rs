@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::pure::config::units::Time;
 use crate::pure::config::{Config, Node};
 use crate::shell::admin::AdminSocket;
+use crate::shell::document;
 use crate::shell::service_manager::{News, ServiceManager};
 use crate::shell::telemetry::{Format, Telemetry};
 
@@ -67,6 +68,13 @@ pub fn run(mut args: Args) -> ExitCode {
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::from(2);
+        }
+    };
+    let config = match document::with_passwords(config) {
+        Ok(config) => config,
+        Err(why) => {
+            eprintln!("catamaran: {why}");
+            return ExitCode::FAILURE;
         }
     };
     let node = match node_of(&config, args.node.as_deref()) {

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use crate::pure::config::{self, Checked, Format, Refused, Severity};
+use crate::pure::config::{self, Checked, Config, Format, Password, Refused, Severity};
 
 /// Where it is when nobody says otherwise.
 pub const USUAL: &str = "/etc/catamaran/cluster.toml";
@@ -108,6 +108,33 @@ pub fn load(source: &Source, standard: &[&str]) -> Result<Checked, LoadError> {
     config::check(&text, format, standard).map_err(|refused| LoadError::Refused { name, refused })
 }
 
+/// The document with the passwords that it has in files.
+///
+/// # Errors
+/// One sentence: which file cannot be read, or holds no password.
+pub fn with_passwords(mut config: Config) -> Result<Config, String> {
+    for router in &mut config.virtual_routers {
+        let Some(Password::File(path)) = &router.password else {
+            continue;
+        };
+        let password = password(path)
+            .map_err(|why| format!("virtual router {}: {}: {why}", router.name, path.display()))?;
+        router.password = Some(Password::Text(password));
+    }
+    Ok(config)
+}
+
+/// What editors and `echo` add to it is not part of it.
+fn password(path: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let password = line.strip_suffix('\r').unwrap_or(line);
+    match password.len() {
+        1..=8 => Ok(password.into()),
+        length => Err(format!("a password has 1 to 8 bytes, and this is of {length}")),
+    }
+}
+
 fn unreadable(source: &Source, error: &io::Error) -> LoadError {
     let way_out = match (source, error.kind()) {
         (Source::Usual, io::ErrorKind::NotFound) => {
@@ -169,6 +196,42 @@ mod tests {
         std::fs::write(&path, b"a = 1\nb = \"\xff\"\n").unwrap();
         let error = load(&Source::File(path), &[]).unwrap_err().to_string();
         assert!(error.ends_with("x.toml: line 2 is not UTF-8"), "{error}");
+    }
+
+    /// A document whose password is in a file that holds `text`.
+    fn with_password_of(text: &str) -> Result<Option<Password>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        std::fs::write(&path, text).unwrap();
+        let document = format!(
+            "[nodes.a]\naddress = '192.0.2.1'\ninterface = 'eth0'\n[virtual-routers.v]\nvrid = 7\nversion = 2\n\
+             addresses = ['192.0.2.250']\nauthentication = {{ pass-file = '{}' }}",
+            path.display()
+        );
+        let checked = config::check(&document, Format::Toml, &[]).unwrap();
+        with_passwords(checked.config).map(|mut config| config.virtual_routers.remove(0).password)
+    }
+
+    #[test]
+    fn password_is_the_first_line_of_its_file() {
+        let password = Ok(Some(Password::Text("1111".into())));
+        for text in ["1111", "1111\n", "1111\r\n"] {
+            assert_eq!(with_password_of(text), password, "{text:?}");
+        }
+        let with_blank = Ok(Some(Password::Text("1111 ".into())));
+        assert_eq!(with_password_of("1111 \n"), with_blank);
+    }
+
+    #[test]
+    fn file_that_holds_no_password_is_named_without_its_text() {
+        for (text, length) in [("", 0), ("\n", 0), ("123456789", 9), ("1111\n2222\n", 9)] {
+            let why = with_password_of(text).unwrap_err();
+            let end = format!("password: a password has 1 to 8 bytes, and this is of {length}");
+            assert!(
+                why.starts_with("virtual router v: /") && why.ends_with(&end),
+                "{why}"
+            );
+        }
     }
 
     #[test]

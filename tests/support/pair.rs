@@ -94,7 +94,10 @@ impl Terms {
             self.takeover,
         );
         if let Some(password) = self.password {
-            document += &format!("authentication = {{ pass = \"{password}\" }}\n");
+            // As where the document itself is for everybody to read.
+            let file = in_folder("password");
+            fs::write(&file, format!("{password}\n")).unwrap();
+            document += &format!("authentication = {{ pass-file = {file:?} }}\n");
         }
         document
     }

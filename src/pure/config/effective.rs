@@ -9,8 +9,8 @@ use super::file::{self, File, Named, PluginConfig};
 use super::source::Format;
 use super::units::{OrOff, Size, Time};
 use super::{
-    Announce, Arp, Check, Config, Endpoint, Forwarding, Listener, OnDown, PluginSource, Pool, Tls, Track,
-    TrackSubject, VirtualRouter, WhenNoneReady, Wish,
+    Announce, Arp, Check, Config, Endpoint, Forwarding, Listener, OnDown, Password, PluginSource, Pool, Tls,
+    Track, TrackSubject, VirtualRouter, WhenNoneReady, Wish,
 };
 use crate::pure::balancer::Algorithm;
 use crate::pure::vrrp::{ChecksumForm, Takeover};
@@ -76,10 +76,7 @@ fn router(router: &VirtualRouter, config: &Config) -> file::VirtualRouter {
         addresses: Some(router.addresses.iter().map(ToString::to_string).collect()),
         version: Some(router.version.into()),
         advertisement_interval: Some(Time(router.advertisement_interval)),
-        authentication: router
-            .password
-            .clone()
-            .map(|pass| file::Authentication { pass: Some(pass) }),
+        authentication: router.password.as_ref().map(authentication),
         unicast: Some(router.unicast),
         virtual_mac: Some(router.virtual_mac),
         preempt: Some(router.preempt),
@@ -105,6 +102,15 @@ fn router(router: &VirtualRouter, config: &Config) -> file::VirtualRouter {
                 .collect(),
         ),
     }
+}
+
+fn authentication(password: &Password) -> file::Authentication {
+    let mut written = file::Authentication::default();
+    match password {
+        Password::Text(pass) => written.pass = Some(pass.clone()),
+        Password::File(path) => written.pass_file = Some(text(path)),
+    }
+    written
 }
 
 fn announce(announce: &Announce) -> file::Announce {

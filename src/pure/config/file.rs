@@ -208,15 +208,20 @@ pub enum Arp {
     Both,
 }
 
-/// VRRP version 2 authentication.
+/// VRRP version 2 authentication; exactly one of `pass` and `pass-file`.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-#[schemars(extend("required" = ["pass"]))]
+#[schemars(extend("oneOf" = [{ "required": ["pass"] }, { "required": ["pass-file"] }]))]
 pub struct Authentication {
-    /// The password, 1 to 8 bytes, sent in clear text. Required.
+    /// The password, 1 to 8 bytes, sent in clear text.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 8))]
     pub pass: Option<String>,
+    /// A file that holds the password, for documents that everybody may read. A line feed at its end is
+    /// not part of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["/run/secrets/vrrp-password"]))]
+    pub pass_file: Option<String>,
 }
 
 /// A condition; exactly one of `pool`, `interface`, `check` and `file`.

@@ -23,6 +23,7 @@ pub use router::parameters;
 pub use schema::schema;
 pub use source::Format;
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -129,8 +130,8 @@ pub struct VirtualRouter {
     pub version: u8,
     /// Version 2: whole seconds, 1s to 255s. Version 3: 10ms to 40950ms in steps of 10ms. Default 1s.
     pub advertisement_interval: Duration,
-    /// Version 2 only: a password of 1 to 8 bytes.
-    pub password: Option<String>,
+    /// Version 2 only.
+    pub password: Option<Password>,
     /// Advertise to the other nodes' addresses instead of the multicast group. Default false.
     pub unicast: bool,
     /// The addresses have the MAC of the virtual router instead of the interface's; then
@@ -154,6 +155,25 @@ pub struct VirtualRouter {
     pub announce: Announce,
     /// Conditions that move the priority.
     pub track: Vec<Track>,
+}
+
+/// Where a password is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Password {
+    /// Here: 1 to 8 bytes.
+    Text(String),
+    /// In this file, which whoever runs the document reads.
+    File(PathBuf),
+}
+
+/// Without the password, which has no place in a log.
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(_) => f.debug_tuple("Text").finish_non_exhaustive(),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
 }
 
 /// How the link is told where virtual addresses are (`announce`).

@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use super::{Config, Node, VirtualRouter};
+use super::{Config, Node, Password, VirtualRouter};
 use crate::pure::vrrp::{Authentication, Centiseconds, Parameters, Peer, Priority, Version, Vrid};
 
 /// What `router` is on `node`, which sends from `source`.
 ///
 /// # Errors
 /// Only for what checking has refused already: a number that the protocol
-/// cannot say.
+/// cannot say; and for a password that is still in a file.
 pub fn parameters(
     config: &Config,
     router: &VirtualRouter,
@@ -26,9 +26,10 @@ pub fn parameters(
         .ok_or_else(|| wrong("the interval cannot be said"))?;
     let authentication = match &router.password {
         None => Authentication::None,
-        Some(password) => {
+        Some(Password::Text(password)) => {
             Authentication::password(password).ok_or_else(|| wrong("the password cannot be said"))?
         }
+        Some(Password::File(_)) => return Err(wrong("nobody has read the password")),
     };
     let priority = |node: &Node| Priority::new(node.priority).ok_or_else(|| wrong("priority 0"));
     let peers = config.nodes.iter().filter(|peer| peer.name != node.name);

@@ -4,7 +4,7 @@ use std::path::{Component, Path};
 use std::time::Duration;
 
 use super::DOCUMENT;
-use crate::pure::config::{Config, PluginSource, TrackSubject};
+use crate::pure::config::{Config, Password, PluginSource, TrackSubject};
 
 /// Ports below it are for those with `CAP_NET_BIND_SERVICE`, unless the host is
 /// set otherwise (`net.ipv4.ip_unprivileged_port_start`).
@@ -100,6 +100,11 @@ fn mounts(config: &Config) -> Result<Vec<Mount>, String> {
                 format!("{shown} is tracked: it must be in a folder that can be shown to the daemon alone, such as /run/maintenance/")
             })?;
             add(folder, MountKind::Folder)?;
+        }
+    }
+    for router in &config.virtual_routers {
+        if let Some(Password::File(path)) = &router.password {
+            add(path, MountKind::File)?;
         }
     }
     for check in &config.checks {

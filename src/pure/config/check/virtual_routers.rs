@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::file::{self, File};
 use super::super::tree::Path;
 use super::super::units::Time;
-use super::super::{Announce, Arp, CheckId, Node, PoolId, Track, TrackSubject, VirtualRouter};
+use super::super::{Announce, Arp, CheckId, Node, Password, PoolId, Track, TrackSubject, VirtualRouter};
 use super::report::Report;
 use crate::pure::addr::{IpPrefix, ListenAddr};
 use crate::pure::vrrp::{ChecksumForm, Takeover};
@@ -334,7 +334,7 @@ fn password(
     version: u8,
     path: &Path,
     report: &mut Report<'_>,
-) -> Option<String> {
+) -> Option<Password> {
     let authentication = written.authentication.as_ref()?;
     let path = path.key("authentication");
     if version == 3 {
@@ -344,12 +344,24 @@ fn password(
             "remove `authentication`, or write version = 2 for routers that ask for a password",
         );
     }
-    let Some(pass) = &authentication.pass else {
-        report.missing(
-            &path,
-            "pass",
-            "write authentication = { pass = \"…\" } with 1 to 8 bytes, or remove `authentication`",
+    if authentication.pass.is_some() && authentication.pass_file.is_some() {
+        report.wrong_key(
+            &path.key("pass-file"),
+            "the password is in the document already",
+            "remove `pass`, or remove `pass-file`",
         );
+    }
+    if let Some(file) = report.file(&path.key("pass-file"), &authentication.pass_file) {
+        return Some(Password::File(file));
+    }
+    let Some(pass) = &authentication.pass else {
+        if authentication.pass_file.is_none() && !report.was_refused(&path.key("pass-file")) {
+            report.missing(
+                &path,
+                "pass",
+                "write authentication = { pass = \"…\" } with 1 to 8 bytes, or pass-file = \"PATH\", or remove `authentication`",
+            );
+        }
         return None;
     };
     if pass.is_empty() || pass.len() > 8 {
@@ -360,7 +372,7 @@ fn password(
             help,
         );
     }
-    Some(pass.clone())
+    Some(Password::Text(pass.clone()))
 }
 
 fn refuse_clashes(
