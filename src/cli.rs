@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    check, completions, image, lab, man, plugin, probe, run, schema, status, yield_addresses,
+    check, completions, image, lab, man, plugin, probe, run, schema, status, sweep, yield_addresses,
 };
 
 /// L4 load balancer with health checks as WebAssembly plugins.
@@ -30,6 +30,7 @@ enum Command {
     Plugin(plugin::Args),
     Schema(schema::Args),
     Status(status::Args),
+    Sweep(sweep::Args),
     Yield(yield_addresses::Args),
 }
 
@@ -58,6 +59,7 @@ pub fn run() -> ExitCode {
         Command::Plugin(args) => plugin::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Status(args) => status::run(args),
+        Command::Sweep(args) => sweep::run(&args),
         Command::Yield(args) => yield_addresses::run(args),
     }
 }

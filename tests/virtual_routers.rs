@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use catamaran::app::election::status::RouterStatus;
 use catamaran::app::status::Status;
 use catamaran::commands::lab::enclosure::FOLDER;
-use catamaran::commands::lab::world::INTERFACE;
-use catamaran::shell::admin::{Question, ask};
+use catamaran::commands::lab::world::{Host, INTERFACE};
+use catamaran::shell::admin::{Place, Question, ask};
 use catamaran::shell::netlink::Netlink;
 use catamaran::shell::vrrp::{Announcer, ArpOperation, gratuitous_arp};
 use daemon::{Daemon, NODES, ROUTER, VIRTUAL, document, echo, gains, has, hosts, loses, pair};
@@ -146,6 +146,47 @@ fn start_sweeps_what_a_killed_daemon_left() {
         let router = started.router("an answer", |_| true).await;
         assert_eq!(router.state, "backup");
         loses(&host, VIRTUAL).await;
+    });
+}
+
+/// `catamaran sweep` on a host: whether it is content, and what it says.
+fn sweep(host: &Host, admin: &Place) -> (bool, String) {
+    let admin = format!("--admin={admin}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_catamaran"));
+    let output = host.within(|| command.args(["sweep", &admin]).output()).unwrap();
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn sweep_removes_what_a_killed_daemon_left_and_nothing_of_others() {
+    enclosed(async |mut world| {
+        // A long life for the address: 5 s.
+        let slow = document("").replace("100ms", "1s");
+        let (host, _) = hosts(&mut world);
+        run(&host, &format!("ip address add 192.0.2.77/24 dev {INTERFACE}"));
+        let daemon = Daemon::start(&host, &slow);
+        daemon.is("active").await;
+        daemon.signal(Signal::SIGKILL);
+        let admin = daemon.admin.clone();
+        drop(daemon);
+        gains(&host, VIRTUAL).await;
+        let (good, said) = sweep(&host, &admin);
+        assert!(good && said.contains(VIRTUAL), "{said}");
+        assert!(!has(&host, VIRTUAL) && has(&host, "192.0.2.77"));
+        // Nothing is left, which is good too.
+        assert_eq!(sweep(&host, &admin), (true, String::new()));
+    });
+}
+
+#[test]
+fn sweep_touches_nothing_while_a_daemon_runs() {
+    enclosed(async |mut world| {
+        let (host, _) = hosts(&mut world);
+        let daemon = Daemon::start(&host, &document(""));
+        daemon.is("active").await;
+        let (good, said) = sweep(&host, &daemon.admin);
+        assert!(!good && said.contains("a daemon is running here"), "{said}");
+        assert!(has(&host, VIRTUAL));
     });
 }
 

@@ -11,6 +11,7 @@ pub mod probe;
 pub mod run;
 pub mod schema;
 pub mod status;
+pub mod sweep;
 pub mod yield_addresses;
 
 use std::path::PathBuf;

@@ -264,7 +264,7 @@ enum Woken {
 
 /// Remove the virtual addresses of a former life and the interfaces made for
 /// them, before anybody is elected.
-async fn sweep(netlink: &Netlink) -> std::io::Result<()> {
+pub(super) async fn sweep(netlink: &Netlink) -> std::io::Result<()> {
     for (index, prefix) in netlink.marked_addresses().await? {
         netlink.remove_address(index, prefix).await?;
         tracing::info!(address = %prefix, "removed a virtual address that a former life left");

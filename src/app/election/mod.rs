@@ -38,6 +38,7 @@ use self::conditions::Conditions;
 use self::driver::Driver;
 use self::status::RouterStatus;
 use crate::pure::config::{Config, Node};
+use crate::shell::netlink::Netlink;
 
 /// What happens to virtual addresses of this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +150,15 @@ impl Election {
         // A driver that has ended needs no telling.
         let _ = self.commands.send(command);
     }
+}
+
+/// Remove the virtual addresses of a former life, and the interfaces made for
+/// them; nothing of this life may be there.
+///
+/// # Errors
+/// When the kernel does not answer, or keeps one.
+pub async fn sweep() -> io::Result<()> {
+    driver::sweep(&Netlink::connect()?).await
 }
 
 /// Let nothing ordinary come before this thread, where that is allowed
