@@ -35,6 +35,15 @@ pub fn installed(programs: &[&str]) -> bool {
 /// not installed; `None` where they cannot be had, which in CI is a failure.
 /// `packages` bring all that it needs, its C library too.
 pub fn unpacked(release: &str, packages: &[&str], program: &str) -> Option<PathBuf> {
+    unpack(release, &["--alone"], packages, program)
+}
+
+/// The same, with all that its package depends on.
+pub fn unpacked_with_dependencies(release: &str, package: &str, program: &str) -> Option<PathBuf> {
+    unpack(release, &[], &[package], program)
+}
+
+fn unpack(release: &str, how: &[&str], packages: &[&str], program: &str) -> Option<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/debian");
     let name = Path::new(program).file_name().unwrap();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -42,10 +51,10 @@ pub fn unpacked(release: &str, packages: &[&str], program: &str) -> Option<PathB
         let status = Command::new(&script).args(arguments).status();
         status.is_ok_and(|status| status.success())
     };
-    let what = [folder.as_os_str(), release.as_ref(), "--alone".as_ref()];
+    let what = [folder.as_os_str(), release.as_ref()];
+    let words = how.iter().chain(packages).map(OsStr::new);
     let wrapper = ["--wrap".as_ref(), folder.as_os_str(), name, program.as_ref()];
-    let unpacked =
-        run(&mut what.into_iter().chain(packages.iter().map(OsStr::new))) && run(&mut wrapper.into_iter());
+    let unpacked = run(&mut what.into_iter().chain(words)) && run(&mut wrapper.into_iter());
     assert!(
         unpacked || std::env::var_os("CI").is_none(),
         "{program} cannot be had from Debian {release}, and in CI it has to be"

@@ -1,0 +1,6 @@
+# Every module; each does nothing until it is enabled.
+{
+  imports = [
+    ./load-balancer
+  ];
+}
