@@ -73,6 +73,13 @@ let
       initialCluster = map (machine: "${machine.name}=${url machine 2380}") etcdMembers;
     };
 
+    network = {
+      inherit (cluster.networks) configure;
+      gateway = if cluster.networks.gateway == null then null else cluster.networks.gateway.text;
+      gatewayFamily = if cluster.networks.gateway == null then null else cluster.networks.gateway.family;
+      nameservers = map (server: server.text) cluster.networks.nameservers;
+    };
+
     # Names for addresses, as in /etc/hosts.
     hostNames =
       listToAttrs (

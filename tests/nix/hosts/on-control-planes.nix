@@ -1,0 +1,5 @@
+# Every machine of the example.
+{ modules }:
+import ../cluster-hosts.nix {
+  inherit modules;
+} ../../../nixos-modules/examples/stacked-on-control-planes.nix
