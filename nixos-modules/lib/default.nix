@@ -4,6 +4,7 @@ let
   description = import ./description.nix;
   problemsOf = import ./problems.nix;
   factsOf = import ./facts.nix;
+  inherit (import ./text.nix) show startsWith;
 in
 rec {
   addresses = import ./addresses.nix;
@@ -20,8 +21,19 @@ rec {
     written:
     let
       read = description.read "" written;
+      sentences = map (problem: problem.path + problem.says) read.problems;
+      # Whether something was said of the value at `path` already.
+      refused =
+        path:
+        builtins.any (
+          problem:
+          problem.path == path || startsWith "${path}." problem.path || startsWith "${path}[" problem.path
+        ) read.problems;
     in
-    if read.value == null then read.problems else read.problems ++ problemsOf read.value;
+    if read.value == null then
+      [ "The description is ${show written}, and must be a set of attributes, { … }" ]
+    else
+      sentences ++ problemsOf refused read.value;
 
   # What each machine needs; see facts.nix. The description must have no problems.
   facts = written: factsOf (description.read "" written).value;

@@ -1,7 +1,8 @@
 # What is wrong with a description of which each value by itself is right.
 #
 # Sentences, each with where, what, and the way out, always in the same order. A value that could not be
-# read is null here; that was said when it was read, and nothing is said of it again.
+# read is null here; that was said when it was read (`refused path` knows), and nothing is said of it
+# again.
 let
   inherit (builtins)
     attrNames
@@ -44,7 +45,7 @@ let
     count: one: many:
     "${toString count} ${if count == 1 then one else many}";
 in
-cluster:
+refused: cluster:
 let
   members = membersOf cluster;
   vip = cluster.virtualAddress;
@@ -171,6 +172,10 @@ let
     let
       count = length members.etcdMembers;
       topology = cluster.etcd.topology or null;
+      # One more role might be anything.
+      known =
+        cluster.machines != null
+        && builtins.all (machine: !(refused "machines.${machine.name}.roles")) members.all;
       bears = number: (number - 1) / 2;
       what =
         if topology == "stacked" then "control planes, each with an etcd member," else "etcd members";
@@ -200,17 +205,19 @@ let
         "machines.${machine.name}.roles: with etcd.topology = \"stacked\" etcd is on the control planes; write etcd.topology = \"external\", or remove \"etcd\""
     ) members.etcd
     ++
-      optional (cluster.machines != null && topology == "external" && members.etcd == [ ])
+      optional (known && topology == "external" && members.etcd == [ ])
         "etcd.topology = \"external\": no machine has the role \"etcd\"; give it to one, three or five machines"
     ++
-      optional (topology != null && count > 0 && !(isOdd count))
+      optional (known && topology != null && count > 0 && !(isOdd count))
         "machines: ${toString count} ${what} bear the loss of ${toString (bears count)}, as ${toString (count - 1)} would; have ${toString (count - 1)} or ${toString (count + 1)}";
 
   interfaces =
     let
       needed =
         machine:
-        elem "load-balancer" machine.roles || (networks.configure == true && machine.managed == true);
+        !(refused "interface")
+        && !(refused "machines.${machine.name}.interface")
+        && (elem "load-balancer" machine.roles || (networks.configure == true && machine.managed == true));
     in
     concatMap (
       machine:
@@ -292,7 +299,8 @@ let
       made = filter (machine: machine.managed == true) members.nodes;
       minor = if version == null then null else head (match "([0-9]+[.][0-9]+)[.].*" version);
     in
-    optional (cluster.kubernetes != null && version == null && made != [ ])
+    optional
+      (version == null && cluster.kubernetes != null && !(refused "kubernetes.version") && made != [ ])
       "kubernetes.version is missing, and ${(head made).name} is made from here; write kubernetes.version = \"${releases.newest}.0\";"
     ++
       optional (minor != null && !(releases.pause ? ${minor}))
@@ -312,7 +320,7 @@ let
       );
       missing = filter (name: secretsOf.path cluster name == null) needed;
     in
-    optional (cluster.secrets != null && missing != [ ])
+    optional (!(refused "secrets") && missing != [ ])
       "secrets: nothing says where ${enumerate missing} ${
         if length missing == 1 then "is" else "are"
       }; write secrets.directory = \"/run/secrets\"; for files that are called as cluster-secrets calls them, or name each";

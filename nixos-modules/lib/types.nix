@@ -1,13 +1,13 @@
 # Types of a description: how a value is read, what is said when it cannot be, and which NixOS option
 # type shows it.
 #
-# `read path value` gives { value; problems; }: the value as the derivation wants it, or null and a
-# sentence for each thing that is wrong. Reading never throws, so that everything wrong is said at once.
+# `read path value` gives { value; problems; }: the value as the derivation wants it, or null and what is
+# wrong with it, each as { path; says; }, which one behind the other are a sentence. Reading never throws,
+# so that everything wrong is said at once.
 # `optionType` takes the library of nixpkgs from whoever has one; nothing else here knows nixpkgs.
 let
   inherit (builtins)
     all
-    any
     attrNames
     concatMap
     elem
@@ -20,7 +20,6 @@ let
     isPath
     isString
     length
-    listToAttrs
     mapAttrs
     match
     stringLength
@@ -40,9 +39,9 @@ let
     inherit value;
     problems = [ ];
   };
-  wrong = problem: {
+  wrong = path: says: {
     value = null;
-    problems = [ problem ];
+    problems = [ { inherit path says; } ];
   };
 
   # A value that is judged as a whole. `parse` gives null for what `expected` does not describe.
@@ -59,7 +58,7 @@ let
         let
           parsed = parse value;
         in
-        if parsed == null then wrong "${path} = ${show value}: expected ${expected}" else good parsed;
+        if parsed == null then wrong path " = ${show value}: expected ${expected}" else good parsed;
     };
 
   when = condition: value: if condition value then value else null;
@@ -106,7 +105,7 @@ rec {
         way =
           if meant != null then "did you mean ${quote meant}?" else "expected ${enumerate (map quote words)}";
       in
-      if elem value words then good value else wrong "${path} = ${show value}: ${way}";
+      if elem value words then good value else wrong path " = ${show value}: ${way}";
   };
 
   address = leaf {
@@ -158,11 +157,11 @@ rec {
     read =
       path: value:
       if isPath value || (isString value && startsWith builtins.storeDir value) then
-        wrong "${path} = ${show value}: a secret in the Nix store is no secret; write where it will be on the machine, as text: \"/run/secrets/…\""
+        wrong path " = ${show value}: a secret in the Nix store is no secret; write where it will be on the machine, as text: \"/run/secrets/…\""
       else if isString value && startsWith "/" value then
         good value
       else
-        wrong "${path} = ${show value}: expected the absolute path of a file on the machine, such as \"/run/secrets/…\"";
+        wrong path " = ${show value}: expected the absolute path of a file on the machine, such as \"/run/secrets/…\"";
   };
 
   # A file that may be in the store: a path, or a package.
@@ -197,10 +196,15 @@ rec {
         );
       in
       if !isList value then
-        wrong "${path} = ${show value}: expected a list, [ … ]"
+        wrong path " = ${show value}: expected a list, [ … ]"
       else
         {
-          value = filter (element: element != null) (map (element: element.value) elements);
+          # With an element that cannot be read nothing can be said of the list.
+          value =
+            if all (element: element.value != null) elements then
+              map (element: element.value) elements
+            else
+              null;
           problems = concatMap (element: element.problems) elements;
         };
   };
@@ -217,22 +221,22 @@ rec {
           problemsOf =
             name:
             (
-              if isName name then [ ] else [ "${join path name}: the name ${quote name} is not ${expectedName}" ]
+              if isName name then
+                [ ]
+              else
+                (wrong (join path name) ": the name ${quote name} is not ${expectedName}").problems
             )
             ++ entries.${name}.problems;
         in
         if !isAttrs value then
-          wrong "${path} = ${show value}: expected a set of attributes, { … }"
+          wrong path " = ${show value}: expected a set of attributes, { … }"
         else
           {
-            value = mapAttrs (_: entry: entry.value) (
-              listToAttrs (
-                map (name: {
-                  inherit name;
-                  value = entries.${name};
-                }) (filter (name: entries.${name}.value != null) (attrNames value))
-              )
-            );
+            value =
+              if all (name: entries.${name}.value != null) (attrNames value) then
+                mapAttrs (_: entry: entry.value) entries
+              else
+                null;
             problems = concatMap problemsOf (attrNames value);
           };
     };
@@ -268,7 +272,10 @@ rec {
             meant = nearest name known;
             way = if meant == null then "known are ${enumerate known}" else "did you mean ${quote meant}?";
           in
-          "${join path name}: there is no such key; ${way}";
+          {
+            path = join path name;
+            says = ": there is no such key; ${way}";
+          };
         readField =
           name: field:
           let
@@ -278,13 +285,13 @@ rec {
           if chosen != null then
             field.type.read (join path name) chosen
           else if field ? required then
-            wrong "${join path name} is missing; write ${name} = ${field.required};"
+            wrong (join path name) " is missing; write ${name} = ${field.required};"
           else
             good null;
         entries = mapAttrs readField fields;
       in
       if !isAttrs value then
-        wrong "${path} = ${show value}: expected a set of attributes, { … }"
+        wrong path " = ${show value}: expected a set of attributes, { … }"
       else
         {
           value = mapAttrs (_: entry: entry.value) entries;
