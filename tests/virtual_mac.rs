@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use catamaran::commands::lab::enclosure::FOLDER;
 use catamaran::commands::lab::world::{Host, INTERFACE, World};
-use daemon::{Daemon, NODES, VIRTUAL, document, echo, gains, has, hosts, loses};
+use daemon::{Daemon, NODES, VIRTUAL, count, document, echo, gains, has, hosts, loses};
 use enclosed::{PATIENCE, enclosed, found, run};
 use nix::sys::signal::Signal;
 
@@ -222,9 +222,9 @@ fn advertisements_leave_from_the_virtual_mac() {
             let packets = line.unwrap().split_whitespace().nth(9).unwrap();
             packets.parse::<u64>().unwrap()
         };
-        let before = (sent(LINK), b.is("backup").await.counters["received"]);
+        let before = (sent(LINK), count(&b.is("backup").await, "received"));
         b.router("ten more advertisements", |router| {
-            router.counters["received"] >= before.1 + 10
+            count(router, "received") >= before.1 + 10
         })
         .await;
         assert!(sent(LINK) >= before.0 + 10, "{before:?}, {}", sent(LINK));

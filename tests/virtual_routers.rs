@@ -19,7 +19,7 @@ use catamaran::commands::lab::world::{Host, INTERFACE};
 use catamaran::shell::admin::{Place, Question, ask};
 use catamaran::shell::netlink::Netlink;
 use catamaran::shell::vrrp::{Announcer, ArpOperation, gratuitous_arp};
-use daemon::{Daemon, NODES, ROUTER, VIRTUAL, document, echo, gains, has, hosts, loses, pair};
+use daemon::{Daemon, NODES, ROUTER, VIRTUAL, count, document, echo, gains, has, hosts, loses, pair};
 use enclosed::{at, enclosed, found, run};
 use nix::sys::signal::Signal;
 
@@ -120,7 +120,7 @@ fn node_that_comes_back_stands_back_until_its_pools_are_probed_again() {
             )]
         );
         a.router("advertisements of more than a second", |router| {
-            router.counters["received"] > before.counters["received"] + 15
+            count(router, "received") > count(&before, "received") + 15
         })
         .await;
         gains(&b.host, VIRTUAL).await;
@@ -373,7 +373,7 @@ fn node_whose_pool_has_no_endpoint_stands_back_and_equal_reachability_moves_noth
         b.router("low as well", |router| router.priority == 1).await;
         let before = a.is("backup").await;
         a.router("a few more advertisements", |router| {
-            router.counters["received"] > before.counters["received"] + 10
+            count(router, "received") > count(&before, "received") + 10
         })
         .await;
         gains(&b.host, VIRTUAL).await;

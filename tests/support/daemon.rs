@@ -110,6 +110,12 @@ impl Drop for Daemon {
     }
 }
 
+/// How often something has happened to a virtual router; what never has is not
+/// among its counters.
+pub fn count(router: &RouterStatus, what: &str) -> u64 {
+    router.counters.get(what).copied().unwrap_or_default()
+}
+
 /// Whether an interface of this host has the address.
 pub fn has(host: &Host, address: &str) -> bool {
     run(host, "ip -oneline address show").contains(&format!(" {address}/"))
