@@ -9,22 +9,15 @@ let
   inherit (pkgs) lib;
   modules = import (root + "/nixos-modules/all.nix");
 
+  # One package for all machines.
+  inherit (pkgs.extend (_: _: { inherit (packages) catamaran; })) testers;
   vms = lib.mapAttrs' (
     file: _:
     let
       name = lib.removeSuffix ".nix" file;
       test = import (../vm + "/${file}") { inherit modules; };
     in
-    lib.nameValuePair "vm-${name}" (
-      pkgs.testers.runNixOSTest (
-        test
-        // {
-          inherit name;
-          # The package of this tree, made once for all machines.
-          defaults.services.catamaran.package = lib.mkDefault packages.catamaran;
-        }
-      )
-    )
+    lib.nameValuePair "vm-${name}" (testers.runNixOSTest (test // { inherit name; }))
   ) (builtins.readDir ../vm);
 
   formatting =

@@ -1,18 +1,29 @@
 # What the modules need of nixpkgs and a release of 2020 has not, so that the modules can be evaluated
 # where only such a tree is at hand. Nothing of it is of use on a machine.
-{ lib, ... }:
+{ config, lib, ... }:
 let
+  inherit (lib) mkOption types;
   isOld = lib.versionOlder lib.version "21";
 in
 {
   options = lib.optionalAttrs isOld {
     virtualisation.containerd = {
-      enable = lib.mkOption { type = lib.types.bool; };
-      settings = lib.mkOption { type = lib.types.attrs; };
+      enable = mkOption { type = types.bool; };
+      settings = mkOption { type = types.attrs; };
     };
-    networking.firewall.extraInputRules = lib.mkOption {
-      type = lib.types.lines;
+    networking.firewall.extraInputRules = mkOption {
+      type = types.lines;
       default = "";
+    };
+    systemd.services = mkOption {
+      type = types.attrsOf (
+        types.submodule {
+          options.reloadTriggers = mkOption {
+            type = types.listOf types.unspecified;
+            default = [ ];
+          };
+        }
+      );
     };
   };
 
@@ -23,6 +34,11 @@ in
       boot.loader.grub.enable = false;
       system.stateVersion = lib.mkDefault (lib.versions.majorMinor lib.version);
     }
+    # Its firewall knows no nftables, and refuses to be beside it.
+    (lib.mkIf (isOld && config.networking.nftables.enable) {
+      networking.firewall.enable = lib.mkForce false;
+      networking.nftables.ruleset = "";
+    })
     (lib.mkIf isOld {
       nixpkgs.overlays = [
         (final: previous: {
@@ -31,6 +47,8 @@ in
           kubernetes = previous.kubernetes // {
             version = "1.35.0";
           };
+          # Its Rust is too old, and it cannot read Cargo.lock.
+          catamaran = final.runCommand "catamaran" { } "mkdir $out";
         })
       ];
     })

@@ -1,0 +1,112 @@
+# One load balancer alone, and pairs on the firewalls and interfaces that a host may have.
+{ modules }:
+let
+  founding =
+    { ... }:
+    {
+      imports = [ modules.load-balancer ];
+      services.catamaran = {
+        enable = true;
+        nodes.lb-a = {
+          address = "211.183.3.251";
+          interface = "ens32";
+          priority = 200;
+        };
+        nodes.lb-b = {
+          address = "211.183.3.252";
+          interface = "ens32";
+          priority = 100;
+        };
+        virtualRouters.apiserver = {
+          vrid = 51;
+          addresses = [ "211.183.3.250/24" ];
+          version = 2;
+          authentication.passFile = "/run/secrets/vrrp-password";
+        };
+        listeners.apiserver = {
+          bind = [ "*:6443" ];
+          pool = "apiserver";
+        };
+        pools.apiserver = {
+          check = "apiserver";
+          endpoints = {
+            master1 = "211.183.3.100:6443";
+            master2 = "211.183.3.101:6443";
+            master3 = "211.183.3.102:6443";
+          };
+        };
+        checks.apiserver = {
+          plugin = "apiserver-healthz";
+          config.path = "/healthz";
+          tls.ca = "/run/secrets/kubernetes-ca.pem";
+        };
+      };
+    };
+in
+{
+  lb-a = {
+    imports = [ founding ];
+    networking.interfaces.ens32.ipv4.addresses = [
+      {
+        address = "211.183.3.251";
+        prefixLength = 24;
+      }
+    ];
+  };
+
+  # Another name than its node's, another firewall, and more in the document's own words.
+  other-name = {
+    imports = [ founding ];
+    networking.nftables.enable = true;
+    services.catamaran = {
+      node = "lb-b";
+      settings.pools.apiserver.on-down = "keep";
+      settings.daemon.drain-timeout = "5m";
+    };
+  };
+
+  # With a MAC of its own, in both families.
+  virtual-mac = {
+    imports = [ founding ];
+    services.catamaran = {
+      node = "lb-a";
+      virtualRouters.apiserver.virtualMac = true;
+      virtualRouters.six = {
+        vrid = 51;
+        addresses = [ "2001:db8::250/64" ];
+        virtualMac = true;
+        interface = "bond0.100";
+      };
+    };
+  };
+
+  # Nothing of elections, files of its own, and its own firewall.
+  plain = {
+    imports = [ modules.load-balancer ];
+    services.catamaran = {
+      enable = true;
+      openFirewall.listeners = false;
+      log.format = "json";
+      listeners.web = {
+        bind = [ "*:443" ];
+        pool = "web";
+      };
+      pools.web = {
+        check = "own";
+        endpoints.one = {
+          address = "192.0.2.11:8443";
+          weight = 2;
+        };
+      };
+      checks.own = {
+        plugin = "file:/opt/checks/own.wasm";
+        tls.clientCert = "/var/lib/web/client.pem";
+        tls.clientKey = "/var/lib/web/client.key";
+      };
+      daemon.pluginCache = "/var/cache/catamaran";
+    };
+  };
+
+  # Imported, and asked for nothing.
+  disabled.imports = [ modules.default ];
+}
