@@ -1,0 +1,116 @@
+//! Descriptions of clusters, shown to the daemon.
+//!
+//! What follows from them is in `tests/nix/unit`; here every load balancer of every example is shown the
+//! document that it would get.
+
+#[path = "support/installed.rs"]
+mod installed;
+#[path = "support/nix.rs"]
+mod nix;
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Output};
+
+use nix::{Nix, names, path};
+use serde_json::{Value, json};
+
+const EXAMPLES: &str = "nixos-modules/examples";
+
+/// Nix, or the reason why the calling test ends.
+fn obtain() -> Option<Nix> {
+    let nix = Nix::obtain();
+    if nix.is_none() {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("a test");
+        // A closed standard error is no reason to fail.
+        drop(writeln!(
+            std::io::stderr(),
+            "SKIPPED: {name}: no nix here, and none to be had from Debian"
+        ));
+    }
+    nix
+}
+
+fn catamaran(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_catamaran"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+/// What follows from an example.
+fn facts(nix: &Nix, example: &str) -> Value {
+    let expression = format!(
+        "(import {}).facts (import {})",
+        path("nixos-modules/lib/default.nix"),
+        path(&format!("{EXAMPLES}/{example}.nix"))
+    );
+    nix.eval(&expression)
+        .unwrap_or_else(|error| panic!("{example}: {error}"))
+}
+
+#[test]
+fn every_load_balancer_of_the_examples_gets_a_good_document() {
+    let Some(nix) = obtain() else { return };
+    let examples = names(EXAMPLES);
+    assert!(examples.len() >= 3, "{examples:?}");
+    for example in examples {
+        let facts = facts(&nix, &example);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cluster.json");
+        fs::write(&file, facts["document"].to_string()).unwrap();
+        let file = file.to_str().unwrap();
+
+        let output = catamaran(&["check", file]);
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(output.status.success(), "{example}: {said}");
+        assert!(!said.contains("warning"), "{example}: {said}");
+
+        let balancers = facts["members"]["loadBalancers"].as_array().unwrap();
+        assert!(balancers.len() >= 2, "{example}");
+        for balancer in balancers {
+            let node = balancer.as_str().unwrap();
+            let host = &facts["hosts"][node]["loadBalancer"];
+            assert_eq!(host["node"], json!(node));
+            assert_eq!(host["priority"], facts["document"]["nodes"][node]["priority"]);
+            // A unit can only be made for a node that the document has.
+            let unit = catamaran(&["image", "manifest", "systemd", "--config", file, "--node", node]);
+            let error = String::from_utf8(unit.stderr).unwrap();
+            assert!(unit.status.success(), "{example}: {node}: {error}");
+        }
+    }
+}
+
+#[test]
+fn founding_example_is_the_founding_document() {
+    let Some(nix) = obtain() else { return };
+    let effective = |file: &str| {
+        let output = catamaran(&["check", "--effective", "--json", file]);
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8(output.stderr).unwrap()
+        );
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let founding = format!("{}/tests/config/valid/json-founding.json", nix::ROOT);
+    let mut expected = effective(&founding);
+    // What the description adds: health is the election's business, and certificates are verified.
+    expected["virtual-routers"]["apiserver"]["track"] = json!([{ "pool": "apiserver" }]);
+    expected["checks"]["apiserver"]["tls"] =
+        json!({ "verify": true, "ca": "/run/secrets/kubernetes-ca.crt" });
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cluster.json");
+    fs::write(&file, facts(&nix, "founding")["document"].to_string()).unwrap();
+
+    assert_eq!(effective(file.to_str().unwrap()), expected);
+}
+
+#[test]
+fn founding_example_is_short() {
+    let text = fs::read_to_string(format!("{}/{EXAMPLES}/founding.nix", nix::ROOT)).unwrap();
+    let lines = text.lines().count();
+    assert!(lines <= 40, "{lines} lines");
+}
