@@ -2,4 +2,8 @@
 {
   default = ./.;
   load-balancer = ./load-balancer;
+  control-plane = ./control-plane;
+  etcd = ./etcd;
+  worker = ./worker;
+  cluster = ./cluster;
 }

@@ -2,5 +2,9 @@
 {
   imports = [
     ./load-balancer
+    ./control-plane
+    ./etcd
+    ./worker
+    ./cluster
   ];
 }

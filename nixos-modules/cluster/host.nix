@@ -50,8 +50,9 @@ in
         in
         {
           networking.useDHCP = mkDefault false;
-          networking.interfaces.${host.interface} =
-            if host.family == 4 then { ipv4 = { inherit addresses; }; } else { ipv6 = { inherit addresses; }; };
+          networking.interfaces.${host.interface}.${"ipv${toString host.family}"} = {
+            inherit addresses;
+          };
           networking.defaultGateway = mkIf (facts.network.gatewayFamily == 4) gateway;
           networking.defaultGateway6 = mkIf (facts.network.gatewayFamily == 6) gateway;
           networking.nameservers = facts.network.nameservers;
