@@ -12,22 +12,24 @@ use std::fs;
 use std::io::Write;
 use std::process::{Command, Output};
 
-use nix::{Nix, names, path};
+use nix::{Nix, names, path, quoted};
 use serde_json::{Value, json};
 
 const EXAMPLES: &str = "nixos-modules/examples";
+
+/// Says past the harness that the calling test does nothing.
+fn skip(why: &str) {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("a test");
+    // A closed standard error is no reason to fail.
+    drop(writeln!(std::io::stderr(), "SKIPPED: {name}: {why}"));
+}
 
 /// Nix, or the reason why the calling test ends.
 fn obtain() -> Option<Nix> {
     let nix = Nix::obtain();
     if nix.is_none() {
-        let thread = std::thread::current();
-        let name = thread.name().unwrap_or("a test");
-        // A closed standard error is no reason to fail.
-        drop(writeln!(
-            std::io::stderr(),
-            "SKIPPED: {name}: no nix here, and none to be had from Debian"
-        ));
+        skip("no nix here, and none to be had from Debian");
     }
     nix
 }
@@ -96,7 +98,10 @@ fn founding_example_is_the_founding_document() {
     };
     let founding = format!("{}/tests/config/valid/json-founding.json", nix::ROOT);
     let mut expected = effective(&founding);
-    // What the description adds: health is the election's business, and certificates are verified.
+    // What the description has otherwise: health is the election's business, certificates are verified,
+    // and the password is a file.
+    let router = &mut expected["virtual-routers"]["apiserver"];
+    router["authentication"] = json!({ "pass-file": "/run/secrets/vrrp-password" });
     expected["virtual-routers"]["apiserver"]["track"] = json!([{ "pool": "apiserver" }]);
     expected["checks"]["apiserver"]["tls"] =
         json!({ "verify": true, "ca": "/run/secrets/kubernetes-ca.crt" });
@@ -106,6 +111,44 @@ fn founding_example_is_the_founding_document() {
     fs::write(&file, facts(&nix, "founding")["document"].to_string()).unwrap();
 
     assert_eq!(effective(file.to_str().unwrap()), expected);
+}
+
+/// Every machine by itself, with a nixpkgs; what it is then, `nixos.rs` knows.
+#[test]
+fn make_cluster_gives_a_system_for_every_machine() {
+    let Some(nixpkgs) = std::env::var_os("NIXPKGS") else {
+        skip("NIXPKGS names no nixpkgs");
+        return;
+    };
+    let Some(nix) = obtain() else { return };
+    let expression = format!(
+        "builtins.mapAttrs (_: system: {{ inherit (system.config.networking) hostName domain; \
+           derivation = builtins.unsafeDiscardStringContext system.config.system.build.toplevel.drvPath; }}) \
+         ((import {lib}).mkCluster {{ \
+           nixpkgs = /. + {nixpkgs}; modules = [ (/. + {shim}) {{ networking.domain = \"example.org\"; }} ]; \
+         }} (let founding = import {founding}; in founding // {{ \
+           machines = founding.machines // {{ \
+             master2 = founding.machines.master2 // {{ managed = false; }}; \
+             worker = founding.machines.worker // {{ modules = [ {{ networking.hostName = \"w\"; }} ]; }}; \
+           }}; }}))",
+        lib = path("nixos-modules/lib/default.nix"),
+        nixpkgs = quoted(nixpkgs.to_str().unwrap()),
+        shim = path("tests/nix/old-release.nix"),
+        founding = path(&format!("{EXAMPLES}/founding.nix")),
+    );
+    let systems = nix.eval(&expression).unwrap_or_else(|error| panic!("{error}"));
+    let systems = systems.as_object().unwrap();
+    assert_eq!(
+        systems.keys().collect::<Vec<_>>(),
+        ["lb-a", "lb-b", "master1", "master3", "worker"]
+    );
+    for (name, system) in systems {
+        // A machine's own modules are of that machine alone.
+        let host_name = if name == "worker" { "w" } else { name };
+        assert_eq!(system["hostName"], json!(host_name));
+        assert_eq!(system["domain"], json!("example.org"));
+        assert!(system["derivation"].as_str().unwrap().ends_with(".drv"));
+    }
 }
 
 #[test]

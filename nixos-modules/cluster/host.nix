@@ -38,11 +38,6 @@ in
 
       (mkIf facts.network.configure (
         let
-          addresses = [
-            {
-              inherit (host) address prefixLength;
-            }
-          ];
           gateway = mkIf (facts.network.gateway != null) {
             address = facts.network.gateway;
             inherit (host) interface;
@@ -50,9 +45,9 @@ in
         in
         {
           networking.useDHCP = mkDefault false;
-          networking.interfaces.${host.interface}.${"ipv${toString host.family}"} = {
-            inherit addresses;
-          };
+          networking.interfaces.${host.interface}.${"ipv${toString host.family}"}.addresses = [
+            { inherit (host) address prefixLength; }
+          ];
           networking.defaultGateway = mkIf (facts.network.gatewayFamily == 4) gateway;
           networking.defaultGateway6 = mkIf (facts.network.gatewayFamily == 6) gateway;
           networking.nameservers = facts.network.nameservers;
@@ -105,8 +100,11 @@ in
             peerUrl
             initialCluster
             initialClusterToken
-            certificateNames
             ;
+          # Written out, since sets of options are looked into before the condition that they stand under.
+          certificateNames = {
+            inherit (host.etcd.certificateNames) dns addresses;
+          };
           secrets = {
             caCertificate = host.secrets.etcdCaCertificate;
             caKey = host.secrets.etcdCaKey;

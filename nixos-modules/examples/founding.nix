@@ -3,11 +3,11 @@
   virtualAddress = "211.183.3.250/24";
   interface = "ens32";
 
-  # As the keepalived pair had it; without these two lines it is VRRP version 3.
+  # As the keepalived pair had it, with its password in a file; without these two lines it is version 3.
   virtualRouter = {
     vrid = 51;
     version = 2;
-    password = "1111";
+    passwordFile = "/run/secrets/vrrp-password";
   };
 
   networks.gateway = "211.183.3.1";

@@ -225,11 +225,11 @@ in
     track = [ { pool = "apiserver"; } ];
   } (changed { virtualRouter.vrid = 7; }).document.virtual-routers.apiserver;
 
-  "a password may be a file, which the load balancers then have" =
+  "a password may be in the description" =
     is
       [
-        { pass-file = "/run/secrets/vrrp-password"; }
-        "/run/secrets/vrrp-password"
+        { pass = "1111"; }
+        false
       ]
       (
         let
@@ -237,13 +237,13 @@ in
             virtualRouter = {
               vrid = 51;
               version = 2;
-              passwordFile = "/run/secrets/vrrp-password";
+              password = "1111";
             };
           };
         in
         [
           facts.document.virtual-routers.apiserver.authentication
-          facts.hosts.lb-a.secrets.vrrpPassword
+          (facts.hosts.lb-a.secrets ? vrrpPassword)
         ]
       );
 

@@ -57,7 +57,7 @@ in
       addresses = [ "211.183.3.250/24" ];
       version = 2;
       advertisement-interval = "1s";
-      authentication.pass = "1111";
+      authentication.pass-file = "/run/secrets/vrrp-password";
       track = [ { pool = "apiserver"; } ];
     };
     listeners.apiserver = {
@@ -303,7 +303,8 @@ in
     bootstrapToken = secret "bootstrap-token";
   } hosts.worker.secrets;
 
-  "a load balancer gets the authority that it verifies by" = is {
+  "a load balancer gets the authority that it verifies by, and the password" = is {
     kubernetesCaCertificate = secret "kubernetes-ca.crt";
+    vrrpPassword = secret "vrrp-password";
   } hosts.lb-b.secrets;
 }

@@ -394,7 +394,7 @@ in
       ]
       {
         virtualRouter = founding.virtualRouter // {
-          passwordFile = "/run/secrets/vrrp-password";
+          password = "1111";
         };
       };
 
