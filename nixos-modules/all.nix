@@ -1,9 +1,9 @@
 # The modules by name; `default` is all of them.
 {
   default = ./.;
-  load-balancer = ./load-balancer;
+  cluster = ./cluster;
   control-plane = ./control-plane;
   etcd = ./etcd;
+  load-balancer = ./load-balancer;
   worker = ./worker;
-  cluster = ./cluster;
 }

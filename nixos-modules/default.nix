@@ -1,10 +1,10 @@
 # Every module; each does nothing until it is enabled.
 {
   imports = [
-    ./load-balancer
+    ./cluster
     ./control-plane
     ./etcd
+    ./load-balancer
     ./worker
-    ./cluster
   ];
 }

@@ -38,6 +38,11 @@ in
 
       (mkIf facts.network.configure (
         let
+          addresses = [
+            {
+              inherit (host) address prefixLength;
+            }
+          ];
           gateway = mkIf (facts.network.gateway != null) {
             address = facts.network.gateway;
             inherit (host) interface;
@@ -45,9 +50,8 @@ in
         in
         {
           networking.useDHCP = mkDefault false;
-          networking.interfaces.${host.interface}.${"ipv${toString host.family}"}.addresses = [
-            { inherit (host) address prefixLength; }
-          ];
+          networking.interfaces.${host.interface} =
+            if host.family == 4 then { ipv4.addresses = addresses; } else { ipv6.addresses = addresses; };
           networking.defaultGateway = mkIf (facts.network.gatewayFamily == 4) gateway;
           networking.defaultGateway6 = mkIf (facts.network.gatewayFamily == 6) gateway;
           networking.nameservers = facts.network.nameservers;
@@ -101,7 +105,7 @@ in
             initialCluster
             initialClusterToken
             ;
-          # Written out, since sets of options are looked into before the condition that they stand under.
+          # Two options, which are listed on every host, members or not.
           certificateNames = {
             inherit (host.etcd.certificateNames) dns addresses;
           };

@@ -31,15 +31,17 @@ let
   };
 in
 {
-  "nothing is wrong with the examples" =
+  "nothing is wrong with the examples and the template" =
     is
       [
+        [ ]
         [ ]
         [ ]
       ]
       [
         (cluster.problems (example "external-etcd"))
         (cluster.problems (example "stacked-on-control-planes"))
+        (cluster.problems (import (root + "/nixos-modules/template/cluster.nix")))
       ];
 
   "external etcd is reached with a client's certificate" = is {
