@@ -152,8 +152,43 @@ fn make_cluster_gives_a_system_for_every_machine() {
 }
 
 #[test]
-fn founding_example_is_short() {
+fn founding_example_is_short_and_in_the_readme() {
     let text = fs::read_to_string(format!("{}/{EXAMPLES}/founding.nix", nix::ROOT)).unwrap();
     let lines = text.lines().count();
     assert!(lines <= 40, "{lines} lines");
+    let readme = fs::read_to_string(format!("{}/nixos-modules/README.md", nix::ROOT)).unwrap();
+    assert!(
+        readme.contains(&format!("```nix\n{text}```\n")),
+        "the example in the README is another one"
+    );
+}
+
+#[test]
+fn moving_from_keepalived_needs_no_more_than_the_readme_has() {
+    let Some(nix) = obtain() else { return };
+    let readme = fs::read_to_string(format!("{}/nixos-modules/README.md", nix::ROOT)).unwrap();
+    let (_, chapter) = readme.split_once("\n## From HAProxy and keepalived\n").unwrap();
+    let (_, rest) = chapter.split_once("```nix\n").unwrap();
+    let (description, _) = rest.split_once("```").unwrap();
+    let expression = format!(
+        "let cluster = import {}; description = {description}; in {{ \
+           problems = cluster.problems description; inherit (cluster.facts description) document; }}",
+        path("nixos-modules/lib/default.nix")
+    );
+    let found = nix.eval(&expression).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(found["problems"], json!([]));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cluster.json");
+    fs::write(&file, found["document"].to_string()).unwrap();
+    let output = catamaran(&["check", file.to_str().unwrap()]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8(output.stderr).unwrap()
+    );
+    let router = &found["document"]["virtual-routers"]["apiserver"];
+    assert_eq!(
+        (&router["takeover"], &router["version"]),
+        (&json!("rfc"), &json!(2))
+    );
 }

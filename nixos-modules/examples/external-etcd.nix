@@ -22,7 +22,7 @@
   };
 
   kubernetes = {
-    version = "1.35.0";
+    version = "1.36.0";
     networkPluginPorts.udp = [ 8472 ];
     kubeProxyConfiguration.mode = "nftables";
   };

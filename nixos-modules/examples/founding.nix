@@ -11,7 +11,7 @@
   };
 
   networks.gateway = "211.183.3.1";
-  kubernetes.version = "1.35.0";
+  kubernetes.version = "1.36.0";
   secrets.directory = "/run/secrets";
 
   machines =

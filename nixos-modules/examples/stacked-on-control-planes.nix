@@ -11,7 +11,7 @@
     services = [ "fd00:61::/112" ];
   };
 
-  kubernetes.version = "1.35.0";
+  kubernetes.version = "1.36.0";
   secrets.directory = "/run/secrets";
 
   machines =

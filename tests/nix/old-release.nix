@@ -45,7 +45,7 @@ in
           iproute2 = previous.iproute;
           util-linux = previous.utillinux;
           kubernetes = previous.kubernetes // {
-            version = "1.35.0";
+            version = "1.36.0";
           };
           # Its Rust is too old, and it cannot read Cargo.lock.
           catamaran = final.runCommand "catamaran" { } "mkdir $out";

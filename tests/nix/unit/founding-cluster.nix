@@ -126,7 +126,7 @@ in
     apiVersion = "kubeadm.k8s.io/v1beta4";
     kind = "ClusterConfiguration";
     clusterName = "kubernetes";
-    kubernetesVersion = "v1.35.0";
+    kubernetesVersion = "v1.36.0";
     controlPlaneEndpoint = "211.183.3.250:6443";
     imageRepository = "registry.k8s.io";
     apiServer.certSANs = facts.certificateNames;
@@ -220,7 +220,7 @@ in
   ] hosts.master1.kubernetes.otherApiservers;
 
   "the pause image is that of the release" =
-    is "registry.k8s.io/pause:3.10.1" hosts.worker.kubernetes.pauseImage;
+    is "registry.k8s.io/pause:3.10.2" hosts.worker.kubernetes.pauseImage;
 
   "a control plane lets in whom it needs" = is [
     {

@@ -118,13 +118,13 @@ in
   "of what cannot be read nothing else is said" =
     says
       [
-        "kubernetes = \"1.35.0\": expected a set of attributes, { … }"
+        "kubernetes = \"1.36.0\": expected a set of attributes, { … }"
         "machines.lb-a.interface = \"a-very-long-interface\": expected the name of a network interface, at most 15 bytes, such as \"ens32\""
         "secrets = \"/run/secrets\": expected a set of attributes, { … }"
       ]
       (
         {
-          kubernetes = "1.35.0";
+          kubernetes = "1.36.0";
           secrets = "/run/secrets";
           interface = null;
           networks.configure = false;
