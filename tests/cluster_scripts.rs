@@ -409,10 +409,11 @@ impl Machine {
         // Keeps what it was given, since the unit's folder goes with the unit.
         machine.program(
             "kubeadm",
-            "echo \"$*\" >>\"$MACHINE/calls\"\n\
+            "call=$(echo \"$*\" | sed \"s:$MACHINE::g\")\n\
+             echo \"$call\" >>\"$MACHINE/calls\"\n\
              while [ $# -gt 0 ]; do [ \"$1\" != --config ] || cp \"$2\" \"$MACHINE/config\"; shift; done\n\
              cp \"$STATE_DIRECTORY/begun\" \"$MACHINE/begun-meanwhile\" 2>/dev/null\n\
-             [ ! -e \"$MACHINE/kubeadm-fails\" ]",
+             [ \"$call\" != \"$(cat \"$MACHINE/kubeadm-fails-at\" 2>/dev/null)\" ]",
         );
         machine
     }
@@ -484,9 +485,11 @@ fn tools() -> bool {
     installed(&["openssl", "curl"])
 }
 
-const INIT: &str =
-    "init --config /run/init.yaml --upload-certs --skip-token-print --skip-certificate-key-print";
-const JOIN: &str = "join --config /run/join.yaml";
+const INIT_CHECKED: &str = "init phase preflight --config /run/init.yaml";
+const INIT: &str = "init --config /run/init.yaml --skip-phases preflight --upload-certs \
+                    --skip-token-print --skip-certificate-key-print";
+const JOIN_CHECKED: &str = "join phase preflight --config /run/join.yaml";
+const JOIN: &str = "join --config /run/join.yaml --skip-phases preflight";
 
 #[test]
 fn first_control_plane_makes_the_cluster_where_there_is_none() {
@@ -496,7 +499,7 @@ fn first_control_plane_makes_the_cluster_where_there_is_none() {
     let machine = Machine::new(NOBODY);
     machine.good("init");
 
-    assert_eq!(machine.calls(), [INIT]);
+    assert_eq!(machine.calls(), [INIT_CHECKED, INIT]);
     let token = read(secrets().join("bootstrap-token"));
     let key = read(secrets().join("certificate-key"));
     let expected = format!(
@@ -528,7 +531,7 @@ fn first_control_plane_joins_the_cluster_that_is_there() {
     let machine = Machine::new(&apiserver.url());
     let said = machine.good("init");
     assert!(said.contains("exists already"), "{said}");
-    assert_eq!(machine.calls(), [JOIN]);
+    assert_eq!(machine.calls(), [JOIN_CHECKED, JOIN]);
     assert!(!machine.at("etc/kubernetes/pki").exists());
 }
 
@@ -554,7 +557,7 @@ fn somebody_elses_apiserver_is_not_the_cluster() {
     let apiserver = Apiserver::of("front-proxy-ca");
     let machine = Machine::new(&apiserver.url());
     machine.good("init");
-    assert_eq!(machine.calls(), [INIT]);
+    assert_eq!(machine.calls(), [INIT_CHECKED, INIT]);
     let machine = Machine::new(&apiserver.url());
     let said = machine.refused("join");
     assert!(
@@ -569,26 +572,40 @@ fn failed_init_is_gone_on_with() {
         return;
     }
     let machine = Machine::new(NOBODY);
-    machine.write("kubeadm-fails", "");
-    let output = machine.run("init");
-    assert!(!output.status.success());
+    machine.write("kubeadm-fails-at", INIT);
+    assert!(!machine.run("init").status.success());
     assert_eq!(read(machine.at("state/begun")), "init\n");
 
-    // It got as far as an apiserver, which answers meanwhile.
-    fs::remove_file(machine.at("kubeadm-fails")).unwrap();
-    machine.write(
-        "etc/kubernetes/manifests/kube-apiserver.yaml",
-        "    - --secure-port=7443\n",
-    );
+    // It got as far as an apiserver, which answers meanwhile; what it left is no ground to refuse.
+    fs::remove_file(machine.at("kubeadm-fails-at")).unwrap();
+    fs::remove_file(machine.at("calls")).unwrap();
+    machine.write("etc/kubernetes/manifests/kube-apiserver.yaml", "");
     let said = machine.good("init");
 
     assert!(said.contains("going on with it"), "{said}");
-    let call = machine.calls().pop().unwrap();
-    let (init, ignored) = call.split_once(" --ignore-preflight-errors=").unwrap();
-    assert_eq!(init, INIT);
-    assert!(ignored.contains("DirAvailable--var-lib-etcd"), "{ignored}");
-    assert!(ignored.ends_with(",Port-7443"), "{ignored}");
+    assert_eq!(machine.calls(), [INIT]);
     assert!(!machine.at("state/begun").exists());
+}
+
+#[test]
+fn machine_that_is_not_fit_is_checked_again_and_never_reset() {
+    if !tools() {
+        return;
+    }
+    let apiserver = Apiserver::of("kubernetes-ca");
+    let nobody = NOBODY.to_string();
+    for (how, endpoint, checked) in [
+        ("init", &nobody, INIT_CHECKED),
+        ("join", &apiserver.url(), JOIN_CHECKED),
+    ] {
+        let machine = Machine::new(endpoint);
+        machine.write("kubeadm-fails-at", checked);
+        for _ in 0..2 {
+            assert!(!machine.run(how).status.success());
+        }
+        assert_eq!(machine.calls(), [checked, checked]);
+        assert!(!machine.at("state/begun").exists());
+    }
 }
 
 #[test]
@@ -600,7 +617,7 @@ fn machine_that_was_reset_in_the_middle_of_init_looks_for_the_cluster_again() {
     let machine = Machine::new(&apiserver.url());
     machine.write("state/begun", "init\n");
     machine.good("init");
-    assert_eq!(machine.calls(), ["reset --force", JOIN]);
+    assert_eq!(machine.calls(), ["reset --force", JOIN_CHECKED, JOIN]);
 }
 
 #[test]
@@ -613,7 +630,7 @@ fn interrupted_join_is_taken_back_and_done_again() {
         let machine = Machine::new(&apiserver.url());
         machine.write("state/begun", "join\n");
         machine.good(how);
-        assert_eq!(machine.calls(), ["reset --force", JOIN], "{how}");
+        assert_eq!(machine.calls(), ["reset --force", JOIN_CHECKED, JOIN], "{how}");
         assert!(!machine.at("state/begun").exists());
     }
 }

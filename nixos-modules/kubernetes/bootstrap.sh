@@ -8,10 +8,11 @@
 # $CREDENTIALS_DIRECTORY and never into an argument, where everybody could read them:
 #   ca.crt  bootstrap-token  certificate-key  pki_PLACE (a file of /etc/kubernetes/pki, `_` for `/`)
 #
-# Whoever begins writes how into $STATE_DIRECTORY/begun, and removes it when kubeadm is through. A
-# machine that was switched off in between finds it there:
+# When kubeadm has found the machine fit, how it goes on is written into $STATE_DIRECTORY/begun, and
+# removed when kubeadm is through. A machine that was switched off in between finds it there:
 #   init   is gone on with. kubeadm's steps are idempotent, and a reset would lose what etcd has.
 #   join   is taken back with `kubeadm reset`, which also takes back an etcd member, and done again.
+# A machine that was not fit, having some other cluster's data, is as it was.
 set -euo pipefail
 umask 077
 
@@ -27,9 +28,6 @@ ca=$CREDENTIALS_DIRECTORY/ca.crt
 begun=$STATE_DIRECTORY/begun
 own_apiserver=$KUBERNETES_DIRECTORY/manifests/kube-apiserver.yaml
 
-# What a second `kubeadm init` finds of the first.
-readonly left_by_init=DirAvailable--var-lib-etcd,FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml,FileAvailable--etc-kubernetes-manifests-kube-controller-manager.yaml,FileAvailable--etc-kubernetes-manifests-kube-scheduler.yaml,FileAvailable--etc-kubernetes-manifests-etcd.yaml,Port-2379,Port-2380,Port-10250,Port-10257,Port-10259
-
 main() {
   case ${1:-} in
     init) initialise ;;
@@ -40,14 +38,10 @@ main() {
 }
 
 initialise() {
-  local ignored=()
   if [[ $(began) == join ]]; then
     join
     return
-  elif [[ $(began) == init ]]; then
-    ignored=(--ignore-preflight-errors="$left_by_init$(port_of_apiserver)")
-  fi
-  if [[ $(began) == init && -e $own_apiserver ]]; then
+  elif [[ $(began) == init && -e $own_apiserver ]]; then
     say "kubeadm init was interrupted here; going on with it"
   elif cluster_exists; then
     say "the cluster at $ENDPOINT exists already; joining it"
@@ -57,9 +51,10 @@ initialise() {
   say "making the cluster $ENDPOINT"
   place_certificates
   render "$INIT_TEMPLATE" "$RUNTIME_DIRECTORY/init.yaml"
+  [[ $(began) == init ]] || kubeadm init phase preflight --config "$RUNTIME_DIRECTORY/init.yaml"
   echo init >"$begun"
-  kubeadm init --config "$RUNTIME_DIRECTORY/init.yaml" --upload-certs \
-    --skip-token-print --skip-certificate-key-print "${ignored[@]}"
+  kubeadm init --config "$RUNTIME_DIRECTORY/init.yaml" --skip-phases preflight --upload-certs \
+    --skip-token-print --skip-certificate-key-print
   rm "$begun"
   say "the cluster is made; the other machines can join"
 }
@@ -67,13 +62,15 @@ initialise() {
 join() {
   wait_for_cluster
   if [[ -n $(began) ]]; then
-    say "joining was interrupted here; taking it back first"
+    say "an earlier attempt was interrupted here; taking it back first"
     kubeadm reset --force
+    rm "$begun"
   fi
   write_discovery "$RUNTIME_DIRECTORY/discovery.conf"
   render "$JOIN_TEMPLATE" "$RUNTIME_DIRECTORY/join.yaml"
+  kubeadm join phase preflight --config "$RUNTIME_DIRECTORY/join.yaml"
   echo join >"$begun"
-  kubeadm join --config "$RUNTIME_DIRECTORY/join.yaml"
+  kubeadm join --config "$RUNTIME_DIRECTORY/join.yaml" --skip-phases preflight
   rm "$begun"
   say "this machine is a member of $ENDPOINT"
 }
@@ -183,11 +180,6 @@ secret() {
   value=$(<"$CREDENTIALS_DIRECTORY/$1")
   [[ $value =~ ^$2$ ]] || fail "the secret $1 is not $3; cluster-secrets makes one"
   printf '%s' "$value"
-}
-
-# As one more preflight error, if there is an apiserver.
-port_of_apiserver() {
-  [[ ! -e $own_apiserver ]] || sed --quiet 's/.*--secure-port=\([0-9]*\).*/,Port-\1/p' "$own_apiserver"
 }
 
 say() {
