@@ -19,5 +19,6 @@
 import ./nixos-modules/packages { inherit pkgs; }
 // {
   nixosModules = import ./nixos-modules/all.nix;
+  lib.mkCluster = import ./nixos-modules/lib/mk-cluster.nix;
   overlays.default = import ./nixos-modules/packages/overlay.nix;
 }

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use nix::{Nix, ROOT, names, path, quoted};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Past the harness, which keeps what a test that passes has printed.
 fn say(text: &str) {
@@ -238,6 +238,38 @@ fn every_virtual_network_has_a_driver() {
         begun.elapsed().as_secs_f64(),
         all.join(", ")
     ));
+}
+
+#[test]
+fn flake_has_its_outputs() {
+    let Some((nix, nixpkgs)) = obtain() else { return };
+    let found = nix.eval(&format!(
+        "import (/. + {}) {{ root = /. + {}; nixpkgs = {nixpkgs}; }}",
+        path("tests/nix/outputs.nix"),
+        path("")
+    ));
+    let found = found.unwrap_or_else(|error| panic!("{error}"));
+    let hosts = ["lb-a", "lb-b", "master1", "master2", "master3", "worker"];
+    assert_eq!(found["names"]["nixosConfigurations"], json!(hosts));
+    for system in ["x86_64-linux", "aarch64-linux"] {
+        for package in [
+            "default",
+            "catamaran",
+            "plugins",
+            "image-load-balancer",
+            "image-plugins",
+        ] {
+            let packages = found["perSystem"][system].as_array().unwrap();
+            assert!(packages.contains(&json!(package)), "{system}: {package}");
+        }
+        let checks = found["checks"][system].as_array().unwrap();
+        for name in names("tests/vm") {
+            assert!(checks.contains(&json!(format!("vm-{name}"))), "{system}: {name}");
+        }
+    }
+    if found["derivations"] == json!({}) {
+        say("SKIPPED: derivations of the flake's packages: this nixpkgs is older than importCargoLock");
+    }
 }
 
 #[test]

@@ -27,7 +27,11 @@ in
 
     node = mkOption {
       type = types.nullOr types.str;
-      default = if cfg.nodes ? ${config.networking.hostName} then config.networking.hostName else null;
+      default =
+        if (cfg.document.nodes or { }) ? ${config.networking.hostName} then
+          config.networking.hostName
+        else
+          null;
       defaultText = "config.networking.hostName, where a node has that name";
       example = "lb-a";
       description = ''

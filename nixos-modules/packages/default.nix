@@ -12,4 +12,5 @@ in
   plugins = pkgs.callPackage ./plugins.nix { inherit catamaran; };
   image-load-balancer = image "load-balancer";
   image-plugins = image "plugins";
+  cluster-secrets = pkgs.callPackage ./cluster-secrets.nix { };
 }

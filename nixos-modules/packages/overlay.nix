@@ -5,6 +5,7 @@ let
 in
 {
   inherit (packages) catamaran;
+  catamaran-cluster-secrets = packages.cluster-secrets;
   catamaran-plugins = packages.plugins;
   catamaran-image-load-balancer = packages.image-load-balancer;
   catamaran-image-plugins = packages.image-plugins;

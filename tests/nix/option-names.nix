@@ -2,17 +2,18 @@
 { root, nixpkgs }:
 let
   lib = import (nixpkgs + "/lib");
-  evaluated = lib.evalModules {
-    modules = [
-      (root + "/nixos-modules")
-      {
-        config._module.check = false;
-        config._module.args.pkgs = { };
-      }
-    ];
+  inherit
+    (import (nixpkgs + "/nixos/lib/eval-config.nix") {
+      system = "x86_64-linux";
+      modules = [ (root + "/nixos-modules") ];
+    })
+    options
+    ;
+  listed = lib.optionAttrSetToDocList {
+    inherit (options) catamaran;
+    services.catamaran = options.services.catamaran;
   };
-  listed = lib.optionAttrSetToDocList evaluated.options;
-  isOurs = option: option.visible && !option.internal && lib.head option.loc != "_module";
+  isOurs = option: option.visible && !option.internal && !(lib.elem "_module" option.loc);
   withoutQuotes = builtins.replaceStrings [ "\"" ] [ "" ];
 in
 map (option: withoutQuotes option.name) (lib.filter isOurs listed)
