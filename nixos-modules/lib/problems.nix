@@ -40,10 +40,6 @@ let
     ) (genList (index: index) (length list));
 
   isOdd = number: number - number / 2 * 2 == 1;
-
-  plural =
-    count: one: many:
-    "${toString count} ${if count == 1 then one else many}";
 in
 refused: cluster:
 let
