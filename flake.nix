@@ -26,6 +26,13 @@
           inherit pkgs;
           revision = self.rev or null;
         };
+      tests =
+        pkgs:
+        import ./tests/nix/checks.nix {
+          inherit pkgs;
+          root = self;
+          packages = packages pkgs;
+        };
     in
     {
       packages = eachSystem (
@@ -63,14 +70,10 @@
         };
       });
 
-      checks = eachSystem (
-        pkgs:
-        import ./tests/nix/checks.nix {
-          inherit pkgs;
-          root = self;
-          packages = packages pkgs;
-        }
-      );
+      checks = eachSystem (pkgs: (tests pkgs).checks);
+
+      # More machines and more minutes than a check should take: nix build .#vm-kubeadm
+      legacyPackages = eachSystem (pkgs: (tests pkgs).heavy);
 
       devShells = eachSystem (pkgs: {
         default = import ./nixos-modules/packages/shell.nix { inherit pkgs; };

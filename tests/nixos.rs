@@ -216,27 +216,35 @@ fn refusal(error: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
+/// The virtual networks of a folder, as the flake calls them.
+fn networks(folder: &str) -> impl Iterator<Item = String> {
+    let files = names(folder).into_iter();
+    files
+        .filter(|name| name != "default")
+        .map(|name| format!("vm-{name}"))
+}
+
 #[test]
 fn every_virtual_network_has_a_driver() {
     let Some((nix, nixpkgs)) = obtain() else { return };
     let begun = Instant::now();
-    let all = names("tests/vm");
-    assert!(!all.is_empty());
-    for name in &all {
-        let driver = nix.eval(&format!(
-            "import (/. + {}) {{ root = /. + {}; nixpkgs = {nixpkgs}; name = {}; }}",
-            path("tests/nix/driver.nix"),
-            path(""),
-            quoted(name)
-        ));
-        let driver = driver.unwrap_or_else(|error| panic!("{name}: {error}"));
+    let drivers = nix.eval(&format!(
+        "import (/. + {}) {{ root = /. + {}; nixpkgs = {nixpkgs}; }}",
+        path("tests/nix/driver.nix"),
+        path("")
+    ));
+    let drivers = drivers.unwrap_or_else(|error| panic!("{error}"));
+    let found: BTreeSet<_> = drivers.as_object().unwrap().keys().cloned().collect();
+    let expected = networks("tests/vm").chain(networks("tests/vm/heavy"));
+    assert_eq!(found, expected.collect());
+    for (name, driver) in drivers.as_object().unwrap() {
         assert!(driver.as_str().unwrap().ends_with(".drv"), "{name}: {driver}");
     }
     say(&format!(
         "{} virtual networks evaluated to their drivers in {:.1} s: {}",
-        all.len(),
+        found.len(),
         begun.elapsed().as_secs_f64(),
-        all.join(", ")
+        found.into_iter().collect::<Vec<_>>().join(", ")
     ));
 }
 
@@ -262,9 +270,11 @@ fn flake_has_its_outputs() {
             let packages = found["perSystem"][system].as_array().unwrap();
             assert!(packages.contains(&json!(package)), "{system}: {package}");
         }
-        let checks = found["checks"][system].as_array().unwrap();
-        for name in names("tests/vm") {
-            assert!(checks.contains(&json!(format!("vm-{name}"))), "{system}: {name}");
+        for (output, folder) in [("checks", "tests/vm"), ("heavy", "tests/vm/heavy")] {
+            let there = found[output][system].as_array().unwrap();
+            for name in networks(folder) {
+                assert!(there.contains(&json!(name)), "{system}: {name}");
+            }
         }
     }
     if found["derivations"] == json!({}) {

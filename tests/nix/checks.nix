@@ -11,14 +11,10 @@ let
 
   # One package for all machines.
   inherit (pkgs.extend (_: _: { inherit (packages) catamaran; })) testers;
-  vms = lib.mapAttrs' (
-    file: _:
-    let
-      name = lib.removeSuffix ".nix" file;
-      test = import (../vm + "/${file}") { inherit modules; };
-    in
-    lib.nameValuePair "vm-${name}" (testers.runNixOSTest (test // { inherit name; }))
-  ) (builtins.readDir ../vm);
+  networks = import (root + "/tests/vm") {
+    inherit pkgs modules;
+    run = testers.runNixOSTest;
+  };
 
   formatting =
     pkgs.runCommand "catamaran-formatting" { nativeBuildInputs = [ pkgs.nixfmt ]; } ''
@@ -26,4 +22,8 @@ let
       touch "$out"
     '';
 in
-packages // vms // { inherit formatting; }
+{
+  checks = packages // networks.checks // { inherit formatting; };
+  # More machines and more minutes than a check should take.
+  inherit (networks) heavy;
+}

@@ -1,23 +1,25 @@
-# The driver of a virtual network of tests/vm, whichever way this nixpkgs makes it.
-{
-  root,
-  nixpkgs,
-  name,
-}:
+# The drivers of the virtual networks of tests/vm, whichever way this nixpkgs makes them.
+{ root, nixpkgs }:
 let
-  pkgs = import nixpkgs { system = "x86_64-linux"; };
-  inherit (pkgs) lib;
-  test = import (root + "/tests/vm/${name}.nix") {
-    modules = import (root + "/nixos-modules/all.nix");
-  };
+  lib = import (nixpkgs + "/lib");
   # The old release cannot build the package, and has a way of its own.
   isOld = lib.versionOlder lib.version "21";
+  pkgs = import nixpkgs {
+    system = "x86_64-linux";
+    overlays = lib.optional isOld (import ./old-packages.nix);
+  };
   machine = node: { imports = [ node ./old-release.nix ]; };
   old = import (nixpkgs + "/nixos/lib/testing-python.nix") { system = "x86_64-linux"; };
-  made =
+  run =
+    test:
     if isOld then
-      old.makeTest (test // { inherit name; nodes = lib.mapAttrs (_: machine) test.nodes; })
+      old.makeTest (test // { nodes = lib.mapAttrs (_: machine) test.nodes; })
     else
-      pkgs.testers.runNixOSTest (test // { inherit name; });
+      pkgs.testers.runNixOSTest test;
+  networks = import (root + "/tests/vm") {
+    inherit pkgs run;
+    modules = import (root + "/nixos-modules/all.nix");
+  };
+  driver = test: builtins.unsafeDiscardStringContext test.driver.drvPath;
 in
-builtins.unsafeDiscardStringContext made.driver.drvPath
+lib.mapAttrs (_: driver) (networks.checks // networks.heavy)

@@ -11,6 +11,7 @@ in
       enable = mkOption { type = types.bool; };
       settings = mkOption { type = types.attrs; };
     };
+    services.keepalived.openFirewall = mkOption { type = types.bool; };
     networking.firewall.extraInputRules = mkOption {
       type = types.lines;
       default = "";
@@ -40,17 +41,7 @@ in
       networking.nftables.ruleset = "";
     })
     (lib.mkIf isOld {
-      nixpkgs.overlays = [
-        (final: previous: {
-          iproute2 = previous.iproute;
-          util-linux = previous.utillinux;
-          kubernetes = previous.kubernetes // {
-            version = "1.36.0";
-          };
-          # Its Rust is too old, and it cannot read Cargo.lock.
-          catamaran = final.runCommand "catamaran" { } "mkdir $out";
-        })
-      ];
+      nixpkgs.overlays = [ (import ./old-packages.nix) ];
     })
   ];
 }

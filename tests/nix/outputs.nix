@@ -39,6 +39,7 @@ in
   };
   perSystem = mapAttrs (_: attrNames) outputs.packages;
   checks = mapAttrs (_: attrNames) outputs.checks;
+  heavy = mapAttrs (_: attrNames) outputs.legacyPackages;
   derivations =
     if isOld then
       { }
