@@ -90,6 +90,9 @@ in
     RestartSec = "1s";
     # A wrong document does not get better by trying again.
     RestartPreventExitStatus = 2;
+    # Every endpoint is probed once before the first connection. How long it takes to stop the daemon
+    # says itself, so that another drain-timeout needs no other unit.
+    TimeoutStartSec = "5min";
     WatchdogSec = "10s";
 
     DynamicUser = true;
