@@ -11,6 +11,8 @@
 mod installed;
 #[path = "support/nix.rs"]
 mod nix;
+#[path = "support/unit.rs"]
+mod unit;
 
 use std::fs;
 use std::io::Write;
@@ -19,6 +21,7 @@ use std::process::{Command, Output, Stdio};
 
 use nix::{Nix, ROOT, files, names, path, quoted};
 use serde_json::{Value, json};
+use unit::unit_text;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_catamaran");
 
@@ -252,28 +255,6 @@ fn move_secrets(document: &mut Value, credentials: &Value) {
             }
         }
     }
-}
-
-/// A unit's text of its sections, each with values as NixOS takes them.
-fn unit_text(unit: &Value) -> String {
-    let mut text = String::from("[Unit]\n");
-    text += &lines(&unit["unitConfig"]);
-    text += &format!("After={}\n", unit["after"][0].as_str().unwrap());
-    text + "[Service]\n" + &lines(&unit["serviceConfig"])
-}
-
-fn lines(section: &Value) -> String {
-    let mut text = String::new();
-    for (key, value) in section.as_object().unwrap() {
-        let single = std::slice::from_ref(value);
-        for value in value.as_array().map_or(single, Vec::as_slice) {
-            match value {
-                Value::String(value) => text += &format!("{key}={value}\n"),
-                value => text += &format!("{key}={value}\n"),
-            }
-        }
-    }
-    text
 }
 
 /// The values of a key in a unit, in order of their lines.

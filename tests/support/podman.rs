@@ -14,6 +14,10 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{Pid, geteuid};
 
+#[path = "control_groups.rs"]
+#[allow(dead_code)] // Each program uses its own part.
+mod control_groups;
+
 /// What containers are started with, and nothing more: the README's words.
 pub const LEAST: &[&str] = &[
     "--cap-drop=all",
@@ -67,7 +71,7 @@ impl Podman {
             )
             .unwrap();
         }
-        remove_control_groups();
+        control_groups::remove(CONTROL_GROUPS);
         let podman = Self { folder };
         let hard = |resource| getrlimit(resource).unwrap().1;
         // More than the hard limits is refused where CAP_SYS_RESOURCE is missing.
@@ -174,28 +178,8 @@ impl Podman {
 
 impl Drop for Podman {
     fn drop(&mut self) {
-        remove_control_groups();
+        control_groups::remove(CONTROL_GROUPS);
     }
-}
-
-/// Those that nobody is in any more; of a former run that was killed, too.
-fn remove_control_groups() {
-    // One file system for all controllers, or one for each.
-    let root = Path::new("/sys/fs/cgroup");
-    let controllers = fs::read_dir(root).into_iter().flatten().flatten();
-    for top in controllers.map(|entry| entry.path()).chain([root.to_path_buf()]) {
-        remove_empty(&top.join(CONTROL_GROUPS));
-    }
-}
-
-fn remove_empty(group: &Path) {
-    let entries = fs::read_dir(group).into_iter().flatten().flatten();
-    let children = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    for child in children {
-        remove_empty(&child.path());
-    }
-    // Refused while somebody is in it.
-    let _ = fs::remove_dir(group);
 }
 
 /// The same command with one capability less.
