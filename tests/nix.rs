@@ -168,6 +168,14 @@ fn unit_tests_hold() {
 }
 
 #[test]
+fn readme_shows_the_example() {
+    let read = |file: &str| fs::read_to_string(Path::new(ROOT).join(file)).unwrap();
+    let example = read("nixos-modules/load-balancer/example.nix");
+    let readme = read("nixos-modules/README.md");
+    assert!(readme.contains(&format!("```nix\n{example}```")));
+}
+
+#[test]
 fn schema_of_the_options_is_the_daemons() {
     assert_fresh("nixos-modules/load-balancer/schema.json", &said(&["schema"]));
 }

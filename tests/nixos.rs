@@ -301,7 +301,7 @@ fn options_in_the_reference_are_those_of_nixpkgs() {
     let headings = reference
         .lines()
         .filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`'));
-    // Old releases do not look into what may be text as well.
+    // nixpkgs does not look into what may be text as well.
     let may_be_text = "services.catamaran.pools.<name>.endpoints.<name>.";
     let plain = |name: &&str| !name.starts_with(may_be_text);
     assert_eq!(
