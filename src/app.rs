@@ -8,10 +8,12 @@
 //!                         ├─ proxy cores ◄── Pool::publish ◄────────────┤
 //!                         │       ▲ losses                              ▼
 //!                         └─ election ◄──────────────────── tracked conditions
+//!  another document ─ reload ── to each of these what differs
 //! ```
 
 pub mod election;
 mod probing;
+pub mod reload;
 pub mod status;
 mod supervised;
 mod vitals;
@@ -21,18 +23,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::pure::config::{Config, Node, PoolId};
-use crate::shell::admin::{Answer, Question};
+use crate::shell::admin::{Answer, Question, Refusal};
 use crate::shell::capabilities::{Capability, first_free_port, how_to_grant};
-use crate::shell::forward::proxy::{Bound, Budget, Listener, Proxy, raise_open_files};
+use crate::shell::forward::proxy::{Bound, Budget, Listener, Proxy, Resets, raise_open_files};
 
+use self::election::tracking::{Trackers, Watched};
 use self::election::{Command, Election, Turn};
 pub use self::probing::{Loaded, Probing};
-use self::status::{Phase, Sources};
+use self::status::{Parts, Phase, Sources};
 use self::supervised::Supervised;
 use self::vitals::Vitals;
 
@@ -48,13 +52,23 @@ const RESET_BEFORE_LOSS: Duration = Duration::from_millis(50);
 /// The running daemon. Its tasks belong to the runtime that started it and
 /// end when it is dropped; [`App::stop`] ends its cores.
 pub struct App {
+    config: Config,
+    node: Option<String>,
+    /// Bounds the process.
+    whole: Arc<Budget>,
+    /// Most connections that the limit of open files allows.
+    fits: u32,
+    resets: Resets,
     proxy: Proxy,
+    listeners: Vec<Bound>,
     election: Option<Election>,
+    trackers: Trackers,
     pools: Vec<Arc<Supervised>>,
+    probing: Probing,
     tasks: JoinSet<()>,
     started: Instant,
-    settled_by: Instant,
     phase: watch::Sender<Phase>,
+    parts: watch::Sender<Parts>,
     sources: Sources,
 }
 
@@ -68,70 +82,116 @@ impl App {
     /// One sentence that names what cannot be had: a plugin, a file, an address.
     pub fn start(config: &Config, node: Option<&Node>) -> Result<Self, String> {
         let fits = raise_open_files();
-        let most = config
-            .daemon
-            .max_connections
-            .map_or(fits, |wanted| wanted.min(fits));
-        let whole = Arc::new(Budget::new(Some(most)));
-        let pools: Vec<_> = config
-            .pools
-            .iter()
-            .map(|pool| Arc::new(Supervised::new(pool)))
-            .collect();
+        let whole = Arc::new(Budget::new(Some(most(config, fits))));
+        let resets = Resets::default();
+        let pool = |settings| Arc::new(Supervised::new(settings, resets.clone()));
+        let pools: Vec<_> = config.pools.iter().map(pool).collect();
         let probing = Probing::new(config)?;
-        let proxy = Proxy::start(listeners(config, &pools), &whole, threads(config))
+        let listeners: Vec<Bound> = config
+            .listeners
+            .iter()
+            .map(|settings| (Arc::new(listener(settings, &pools, None)), settings.bind.clone()))
+            .collect();
+        let proxy = Proxy::start(&listeners, &whole, threads(config), &resets)
             .map_err(|error| not_bound(config, &error))?;
-        for (listener, address) in proxy.bound() {
-            tracing::info!(listener, %address, "listening");
-        }
         let mut tasks = JoinSet::new();
         let started = Instant::now();
-        probing.start(config, &pools, &mut tasks);
-        let election = match node {
-            Some(node) if !config.virtual_routers.is_empty() => {
-                let losses = proxy.losses();
-                let election = Election::start(
-                    config,
-                    node,
-                    Arc::new(move |turn, addresses| match turn {
-                        Turn::Come => losses.regain(addresses),
-                        Turn::Go => losses.reset(addresses, RESET_BEFORE_LOSS),
-                    }),
-                )?;
-                election::tracking::start(config, node, &pools, &probing, &election.commands(), &mut tasks);
-                Some(election)
+        for (settings, pool) in config.pools.iter().zip(&pools) {
+            for (endpoint, member) in settings.endpoints.iter().zip(pool.members()) {
+                probing.attend(pool, settings, endpoint, &member, &mut tasks);
             }
-            Some(_) | None => None,
-        };
-        tasks.spawn(speak_of_refusals(
-            whole,
-            proxy.listeners().to_vec(),
-            pools.clone(),
-        ));
+        }
         let (phase, watched) = watch::channel(Phase::Settling);
-        let sources = Sources {
-            node: node.map(|node| node.name.clone()),
-            started: SystemTime::now(),
-            phase: watched,
-            listeners: listeners_with_bounds(&proxy),
+        let (parts, now) = watch::channel(Parts {
+            listeners: Vec::new(),
             pools: pools.clone(),
-            election: election.as_ref().map(Election::commands),
-        };
-        Ok(Self {
+            election: None,
+        });
+        tasks.spawn(speak_of_refusals(whole.clone(), now.clone()));
+        let mut app = Self {
+            config: config.clone(),
+            node: node.map(|node| node.name.clone()),
+            whole,
+            fits,
+            resets,
             proxy,
-            election,
+            listeners,
+            election: None,
+            trackers: Trackers::default(),
             pools,
+            probing,
             tasks,
             started,
-            settled_by: started + config.time_to_settle(),
             phase,
-            sources,
-        })
+            parts,
+            sources: Sources {
+                node: node.map(|node| node.name.clone()),
+                started: SystemTime::now(),
+                phase: watched,
+                parts: now,
+            },
+        };
+        if let Some(node) = node.filter(|_| !config.virtual_routers.is_empty()) {
+            app.election = Some(app.elect(config, node)?);
+            app.track(config, node, |_| true);
+        }
+        app.show();
+        Ok(app)
+    }
+
+    /// Begin the elections of a document.
+    fn elect(&self, config: &Config, node: &Node) -> Result<Election, String> {
+        let losses = self.proxy.losses();
+        Election::start(
+            config,
+            node,
+            Arc::new(move |turn, addresses| match turn {
+                Turn::Come => losses.regain(addresses),
+                Turn::Go => losses.reset(addresses, RESET_BEFORE_LOSS),
+            }),
+        )
+    }
+
+    /// Watch the tracked conditions of a document's virtual routers; anew of
+    /// those whose name is `fresh`.
+    fn track(&mut self, config: &Config, node: &Node, fresh: impl Fn(&str) -> bool) {
+        let Some(election) = &self.election else { return };
+        let watched = Watched {
+            config,
+            node,
+            pools: &self.pools,
+            probing: &self.probing,
+            commands: &election.commands(),
+            parts: &self.sources.parts,
+        };
+        self.trackers.watch(&watched, fresh);
+    }
+
+    /// Show operators what the daemon is made of now.
+    fn show(&self) {
+        let bound = self.proxy.bound();
+        let addresses = |name: &str| {
+            let of_it = bound.iter().filter(|(listener, _)| listener == name);
+            of_it.map(|(_, address)| address.to_string()).collect()
+        };
+        let listeners = self.listeners.iter();
+        self.parts.send_replace(Parts {
+            listeners: listeners
+                .map(|(listener, _)| (listener.clone(), addresses(&listener.name)))
+                .collect(),
+            pools: self.pools.clone(),
+            election: self.election.as_ref().map(Election::commands),
+        });
     }
 
     /// The bound addresses with their listeners' names.
-    pub fn bound(&self) -> &[(String, SocketAddr)] {
+    pub fn bound(&self) -> Vec<(String, SocketAddr)> {
         self.proxy.bound()
+    }
+
+    /// The document in force.
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// Wait until each endpoint has been probed once, or has had the time for it.
@@ -143,7 +203,7 @@ impl App {
         };
         tokio::select! {
             () = settled => {}
-            () = sleep_until(self.settled_by) => {}
+            () = sleep_until(self.started + self.config.time_to_settle()) => {}
         }
     }
 
@@ -157,12 +217,13 @@ impl App {
         tracing::info!("ready");
     }
 
-    /// Answers what is asked over the admin socket.
-    pub fn answer(&self) -> Answer {
+    /// Answers what is asked over the admin socket; whoever wants another
+    /// document is sent to `reloads`, where [`App::reload`] can be called.
+    pub fn answer(&self, reloads: UnboundedSender<Waiting>) -> Answer {
         let sources = self.sources.clone();
         Arc::new(move |question| {
-            let sources = sources.clone();
-            Box::pin(async move { answer(&sources, question).await })
+            let (sources, reloads) = (sources.clone(), reloads.clone());
+            Box::pin(async move { answer(&sources, &reloads, question).await })
         })
     }
 
@@ -179,6 +240,7 @@ impl App {
     /// ready the addresses go without waiting for anybody.
     pub async fn hand_over(&mut self, hurry: impl Future<Output = ()>) {
         self.phase.send_replace(Phase::Ending);
+        self.trackers = Trackers::default();
         if let Some(election) = self.election.take() {
             election.stop(hurry).await;
         }
@@ -186,14 +248,14 @@ impl App {
 
     /// Accept no more; returns when no connection is left. Cancel it at will.
     pub async fn drain(&self) {
-        tracing::info!(connections = self.proxy.open(), "draining");
+        tracing::info!(connections = self.proxy.open_connections(), "draining");
         self.proxy.drain();
         let mut look = interval(LOOK_WHETHER_DRAINED);
         // The cores take what waited in the kernel before they count as drained.
         look.tick().await;
         loop {
             look.tick().await;
-            if self.proxy.open() == 0 {
+            if self.proxy.open_connections() == 0 {
                 return;
             }
         }
@@ -201,39 +263,43 @@ impl App {
 
     /// Reset what is still open and end the cores.
     pub fn stop(mut self) {
-        let connections = self.proxy.open();
+        let connections = self.proxy.open_connections();
         self.tasks.abort_all();
         self.proxy.stop();
         tracing::info!(reset = connections, "stopped");
     }
 }
 
-async fn answer(sources: &Sources, question: Question) -> Result<String, String> {
+/// Somebody who waits for the outcome of a reload, JSON or why there is none.
+pub type Waiting = oneshot::Sender<Result<String, Refusal>>;
+
+async fn answer(
+    sources: &Sources,
+    reloads: &UnboundedSender<Waiting>,
+    question: Question,
+) -> Result<String, Refusal> {
     let wish = match question {
         Question::Status => None,
         Question::Yield(time) => Some(time),
         Question::TakeBack => Some(Duration::ZERO),
+        Question::Reload => {
+            let (waits, done) = oneshot::channel();
+            // Who ends drops what would tell us.
+            let _ = reloads.send(waits);
+            return done
+                .await
+                .unwrap_or_else(|_| Err("the daemon is about to end".into()));
+        }
     };
     if let Some(time) = wish {
-        let election = sources.election.as_ref();
+        let election = sources.parts.borrow().election.clone();
         let election = election.ok_or("this daemon has no virtual routers")?;
         let (done, told) = oneshot::channel();
         // A driver that has ended drops what would tell us.
         let _ = election.send(Command::Yield(time, done));
         told.await.map_err(|_| "the virtual routers have ended")?;
     }
-    serde_json::to_string(&sources.status().await).map_err(|error| error.to_string())
-}
-
-fn listeners_with_bounds(proxy: &Proxy) -> Vec<(Arc<Listener>, Vec<String>)> {
-    let bounds = |name: &str| {
-        let of_it = proxy.bound().iter().filter(|(listener, _)| listener == name);
-        of_it.map(|(_, address)| address.to_string()).collect()
-    };
-    let listeners = proxy.listeners().iter();
-    listeners
-        .map(|listener| (listener.clone(), bounds(&listener.name)))
-        .collect()
+    serde_json::to_string(&sources.status().await).map_err(|error| error.to_string().as_str().into())
 }
 
 /// Why a listener cannot be had, and how it can.
@@ -252,24 +318,35 @@ fn threads(config: &Config) -> usize {
     config.daemon.threads.map_or_else(cores, usize::from)
 }
 
-fn listeners(config: &Config, pools: &[Arc<Supervised>]) -> Vec<Bound> {
-    let listener = |listener: &crate::pure::config::Listener| {
-        let PoolId(pool) = listener.pool;
-        let shared = Listener {
-            name: listener.name.clone(),
-            pool: pools[pool].pool().clone(),
-            budget: Budget::new(listener.max_connections),
-            idle_timeout: listener.idle_timeout,
-            tcp: listener.tcp,
-            log: listener.log,
-        };
-        (Arc::new(shared), listener.bind.clone())
-    };
-    config.listeners.iter().map(listener).collect()
+/// Most connections of the process.
+fn most(config: &Config, fits: u32) -> u32 {
+    config
+        .daemon
+        .max_connections
+        .map_or(fits, |wanted| wanted.min(fits))
+}
+
+/// A listener of a document; `former` is the same one of another document.
+fn listener(
+    settings: &crate::pure::config::Listener,
+    pools: &[Arc<Supervised>],
+    former: Option<&Listener>,
+) -> Listener {
+    let PoolId(pool) = settings.pool;
+    let fresh = || Arc::new(Budget::new(settings.max_connections));
+    Listener {
+        name: settings.name.clone(),
+        pool: pools[pool].pool().clone(),
+        budget: former.map_or_else(fresh, |former| former.budget.clone()),
+        order: former.map_or_else(Arc::default, |former| former.order.clone()),
+        idle_timeout: settings.idle_timeout,
+        tcp: settings.tcp,
+        log: settings.log,
+    }
 }
 
 /// Once a second, what was turned away because something was full.
-async fn speak_of_refusals(whole: Arc<Budget>, listeners: Vec<Arc<Listener>>, pools: Vec<Arc<Supervised>>) {
+async fn speak_of_refusals(whole: Arc<Budget>, parts: watch::Receiver<Parts>) {
     let mut tick = interval(SPEAK_OF_REFUSALS);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -278,7 +355,8 @@ async fn speak_of_refusals(whole: Arc<Budget>, listeners: Vec<Arc<Listener>>, po
         if refused > 0 {
             tracing::warn!(refused, max_connections = whole.most(), "the process is full");
         }
-        for listener in &listeners {
+        let parts = parts.borrow();
+        for (listener, _) in &parts.listeners {
             let refused = listener.budget.take_refused();
             if refused > 0 {
                 tracing::warn!(
@@ -289,7 +367,7 @@ async fn speak_of_refusals(whole: Arc<Budget>, listeners: Vec<Arc<Listener>>, po
                 );
             }
         }
-        for pool in &pools {
+        for pool in &parts.pools {
             let refused = pool.pool().take_refused();
             if refused > 0 {
                 tracing::warn!(

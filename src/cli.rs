@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    check, completions, image, lab, man, plugin, probe, run, schema, status, sweep, yield_addresses,
+    check, completions, image, lab, man, plugin, probe, reload, run, schema, status, sweep, yield_addresses,
 };
 
 /// L4 load balancer with health checks as WebAssembly plugins.
@@ -28,6 +28,7 @@ enum Command {
     Man(man::Args),
     Probe(probe::Args),
     Plugin(plugin::Args),
+    Reload(reload::Args),
     Schema(schema::Args),
     Status(status::Args),
     Sweep(sweep::Args),
@@ -57,6 +58,7 @@ pub fn run() -> ExitCode {
         Command::Man(args) => man::run(args, shown()),
         Command::Probe(args) => probe::run(args),
         Command::Plugin(args) => plugin::run(args),
+        Command::Reload(args) => reload::run(&args),
         Command::Schema(args) => schema::run(args),
         Command::Status(args) => status::run(args),
         Command::Sweep(args) => sweep::run(&args),

@@ -7,7 +7,7 @@
 //! ```text
 //!  cli         words from the shell in, exit code out
 //!  commands    one file per subcommand
-//!  app         the one composition: builds, connects, starts, drains
+//!  app         the one composition: builds, connects, starts, reloads, drains
 //!  shell       acts: sockets, tasks, time, plugins, files
 //!  pure        decides: values in, values out
 //! ```

@@ -468,7 +468,8 @@ fn no_sequence_of_inputs_breaks_a_router() {
         lan.start(0);
         for _ in 0..100 {
             let now = lan.now;
-            let input = any_input(&mut lan.random, now);
+            let parameters = lan.machines[0].router.parameters().clone();
+            let input = any_input(&mut lan.random, now, parameters);
             lan.input(0, input);
             let time = lan.random.between(Duration::ZERO, Duration::from_secs(3));
             if lan.random.chance(50) {
@@ -479,9 +480,9 @@ fn no_sequence_of_inputs_breaks_a_router() {
     with_seeds(SEEDS, play, any_cast);
 }
 
-fn any_input(random: &mut Random, now: Instant) -> Input {
+fn any_input(random: &mut Random, now: Instant, parameters: Parameters) -> Input {
     let source = address(usize::try_from(random.below(7)).unwrap());
-    match random.below(13) {
+    match random.below(14) {
         0 => Input::Startup,
         1 => Input::Shutdown,
         2 => Input::TimerDue,
@@ -498,6 +499,7 @@ fn any_input(random: &mut Random, now: Instant) -> Input {
         8 => Input::AddressRefused,
         9 => Input::SourceChanged(source),
         10 => Input::YieldEnds,
+        11 => Input::ParametersChanged(Box::new(any_document(random, parameters))),
         _ => Input::Advertisement(Received {
             source,
             hop_limit: if random.chance(90) { 255 } else { 64 },
@@ -516,5 +518,26 @@ fn any_input(random: &mut Random, now: Instant) -> Input {
             },
             form: None,
         }),
+    }
+}
+
+/// What another document may say of the same virtual router.
+fn any_document(random: &mut Random, parameters: Parameters) -> Parameters {
+    let seconds = u16::try_from(1 + random.below(40)).unwrap();
+    let addresses = 1 + u8::try_from(random.below(3)).unwrap();
+    Parameters {
+        addresses: (0..addresses)
+            .map(|last| IpAddr::from([10, 0, 0, 250 + last]))
+            .collect(),
+        interval: centiseconds(seconds * 100),
+        priority: Priority::new(u8::try_from(1 + random.below(255)).unwrap()).unwrap(),
+        preempt: random.chance(50),
+        preempt_delay: random.between(Duration::ZERO, Duration::from_secs(9)),
+        peers: parameters
+            .peers
+            .into_iter()
+            .filter(|_| random.chance(80))
+            .collect(),
+        ..parameters
     }
 }

@@ -178,6 +178,30 @@ fn life_is_told_from_its_start_to_its_end() {
 }
 
 #[test]
+fn reload_is_told_from_its_begin_to_its_end_whatever_comes_of_it() {
+    let (folder, path) = balancer(2004);
+    let name = folder.path().join("notify").to_str().unwrap().to_string();
+    let manager = Manager::at(&name);
+    let service = Service::start(
+        Command::new(env!("CARGO_BIN_EXE_catamaran"))
+            .args(["run", "-c", &path, "--admin"])
+            .arg(folder.path().join("admin.sock"))
+            .env("NOTIFY_SOCKET", &name)
+            .env_remove("WATCHDOG_USEC"),
+    );
+    manager.told("READY=1");
+    let good = fs::read_to_string(&path).unwrap();
+    for document in [good.replace("two = ", "other = "), "nonsense".into()] {
+        fs::write(&path, document).unwrap();
+        kill(service.pid(), Signal::SIGHUP).unwrap();
+        let all = manager.told("RELOADING=1");
+        let since = all.last().unwrap().strip_prefix("RELOADING=1\nMONOTONIC_USEC=");
+        assert!(since.unwrap().parse::<u64>().unwrap() > 0, "{all:?}");
+        manager.told("READY=1");
+    }
+}
+
+#[test]
 fn socket_that_cannot_be_named_is_no_start() {
     let (_folder, path) = balancer(2002);
     let output = Command::new(env!("CARGO_BIN_EXE_catamaran"))

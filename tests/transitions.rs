@@ -619,3 +619,133 @@ fn yield_without_anybody_else_is_said_and_keeps_the_addresses() {
         [sends, Output::Noticed(Notice::NobodyElse)]
     );
 }
+
+/// The parameters of a router, changed.
+fn other(play: &Play, change: impl FnOnce(&mut Parameters)) -> Input {
+    let mut parameters = play.router.parameters().clone();
+    change(&mut parameters);
+    Input::ParametersChanged(Box::new(parameters))
+}
+
+#[test]
+fn active_says_its_new_parameters_at_once_and_nothing_where_nothing_new_is_said() {
+    let mut play = Play::active(as_it_is);
+    let input = other(&play, |parameters| parameters.priority = priority(150));
+    let outputs = play.after(SECOND / 2, input.clone());
+    assert_eq!(outputs, [play.sends(150)]);
+    assert_eq!(play.wait(), SECOND);
+    assert_eq!(play.take(input), []);
+    let input = other(&play, |parameters| {
+        parameters.interval = centiseconds(300);
+    });
+    let outputs = play.take(input);
+    assert_eq!(outputs, [play.sends(150)]);
+    assert_eq!(play.wait(), SECOND * 3);
+    let quiet = other(&play, |parameters| parameters.preempt = false);
+    assert_eq!(play.take(quiet), []);
+}
+
+#[test]
+fn active_with_other_addresses_drops_those_that_went_before_it_adds_those_that_came() {
+    let (old, new) = (IpAddr::from([10, 0, 0, 250]), IpAddr::from([10, 0, 0, 251]));
+    let mut play = Play::active(as_it_is);
+    let input = other(&play, |parameters| parameters.addresses = vec![new]);
+    let outputs = play.take(input);
+    let sends = play.sends(100);
+    assert_eq!(
+        outputs,
+        [
+            Output::DropAddresses(vec![old]),
+            Output::AddAddresses,
+            sends,
+            Output::Announce
+        ]
+    );
+    let input = other(&play, |parameters| parameters.addresses = vec![old, new]);
+    let outputs = play.take(input);
+    let sends = play.sends(100);
+    assert_eq!(outputs, [Output::AddAddresses, sends, Output::Announce]);
+    let input = other(&play, |parameters| parameters.addresses = vec![new]);
+    let outputs = play.take(input);
+    let sends = play.sends(100);
+    assert_eq!(outputs, [Output::DropAddresses(vec![old]), sends]);
+}
+
+#[test]
+fn active_that_hands_over_is_not_kept_by_another_document() {
+    let mut play = Play::active(as_it_is);
+    play.take(Input::Shutdown);
+    let input = other(&play, |parameters| parameters.priority = priority(150));
+    assert_eq!(play.take(input), []);
+    assert!(play.router.hands_over());
+}
+
+#[test]
+fn backup_whose_priority_is_raised_preempts_with_the_next_message() {
+    let mut play = Play::backup(as_it_is);
+    play.take(hears(from(0, 200)));
+    let wait = play.wait();
+    let input = other(&play, |parameters| parameters.priority = priority(220));
+    assert_eq!(play.take(input), []);
+    assert_eq!(play.wait(), wait);
+    play.take(hears(from(0, 200)));
+    let outputs = play.due();
+    assert_eq!(
+        outputs.last(),
+        Some(&changed(
+            State::Backup,
+            State::Active,
+            Why::Preempted(address(0), Some(priority(200)))
+        ))
+    );
+}
+
+// RFC 9568 §5.2.7: a Backup has the interval of the Active, whatever its own is;
+// RFC 3768 §7.1: in version 2 they are the same.
+#[test]
+fn backup_waits_by_the_new_interval_where_that_is_the_actives() {
+    let three = |parameters: &mut Parameters| parameters.interval = centiseconds(300);
+    let mut play = Play::backup(as_it_is);
+    play.take(hears(from(0, 200)));
+    let wait = play.wait();
+    let input = other(&play, three);
+    play.take(input);
+    assert_eq!(play.wait(), wait);
+
+    let mut play = Play::backup(as_it_is);
+    let input = other(&play, three);
+    play.take(input);
+    assert!(play.wait() > SECOND * 9, "nobody was heard yet");
+
+    let mut play = Play::backup(|parameters| parameters.version = Version::V2);
+    let mut heard = from(0, 200);
+    heard.advertisement.version = Version::V2;
+    play.take(hears(heard));
+    let input = other(&play, three);
+    play.take(input);
+    assert!(play.wait() > SECOND * 9);
+}
+
+#[test]
+fn router_that_the_document_does_not_name_any_more_is_a_stranger_when_it_is_heard() {
+    let mut play = Play::backup(as_it_is);
+    play.take(hears(from(0, 200)));
+    let input = other(&play, |parameters| parameters.peers.clear());
+    assert_eq!(play.take(input), []);
+    assert_eq!(play.router.heard().count(), 0);
+    play.take(hears(from(0, 200)));
+    assert_eq!(play.wait(), Duration::from_nanos(3_609_375_000));
+}
+
+#[test]
+fn other_parameters_wait_for_the_start_and_for_the_interface() {
+    let mut play = Play::new(as_it_is);
+    let input = other(&play, |parameters| parameters.priority = priority(150));
+    assert_eq!(play.take(input), []);
+    assert_eq!(play.router.state(), State::Initialize);
+    play.take(Input::Startup);
+    play.take(Input::InterfaceDown(Fault::NoCarrier));
+    let input = other(&play, |parameters| parameters.priority = priority(160));
+    assert_eq!(play.take(input), []);
+    assert_eq!(play.router.priority(), priority(160));
+}

@@ -6,19 +6,24 @@ use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::supervised::{Standing, Supervised};
+use super::supervised::{Member, Probed, Standing, Supervised};
 use crate::pure::balancer::identity;
-use crate::pure::config::{Check, CheckId, Config, Endpoint, PluginSource, Wish};
+use crate::pure::config::{Check, CheckId, Config, Endpoint, PluginSource, Pool, Wish};
+use crate::pure::digest::sha256;
 use crate::pure::health::{Belief, EndpointHealth, Finding, Input, Output, Parameters};
 use crate::shell::plugin_store;
 use crate::shell::wasm::{Host, Level, Plugin, Probe, ProbeRequest, TlsClient};
 
 /// The checks of a document, compiled and ready to probe.
+#[derive(Clone)]
 pub struct Probing {
+    host: Host,
     checks: Vec<Loaded>,
+    plugins: Plugins,
 }
 
 /// A check with its plugin.
@@ -27,6 +32,16 @@ pub struct Loaded {
     check: Arc<Check>,
     plugin: Plugin,
     tls: Option<Arc<TlsClient>>,
+    /// A digest of the plugin, whatever it is called.
+    digest: String,
+}
+
+/// An endpoint and how it is probed.
+pub struct Subject {
+    /// The check.
+    pub check: Loaded,
+    /// The endpoint.
+    pub endpoint: Endpoint,
 }
 
 impl Probing {
@@ -35,13 +50,34 @@ impl Probing {
     /// # Errors
     /// A sentence that names the check and what it lacks.
     pub fn new(config: &Config) -> Result<Self, String> {
-        let mut plugins = HashMap::new();
-        let host = Host::new(config.daemon.plugin_cache.clone())?;
-        let checks = config.checks.iter().map(|check| {
-            Loaded::new(&host, check, &mut plugins).map_err(|why| format!("check {}: {why}", check.name))
-        });
+        let empty = Self {
+            host: Host::new(config.daemon.plugin_cache.clone())?,
+            checks: Vec::new(),
+            plugins: Plugins::new(),
+        };
+        empty.renewed(config)
+    }
+
+    /// The checks of another document, or the same ones with what their files
+    /// have in them now. What is compiled already is used again.
+    ///
+    /// # Errors
+    /// As [`Probing::new`].
+    pub fn renewed(&self, config: &Config) -> Result<Self, String> {
+        let mut plugins = Plugins::new();
+        let mut checks: Vec<Loaded> = Vec::new();
+        for check in &config.checks {
+            let loaded = Loaded::new(&self.host, check, &self.plugins, &mut plugins)
+                .map_err(|why| format!("check {}: {why}", check.name))?;
+            if !self.checks.iter().any(|known| known.is(&loaded)) {
+                loaded.warn();
+            }
+            checks.push(loaded);
+        }
         Ok(Self {
-            checks: checks.collect::<Result<_, _>>()?,
+            host: self.host.clone(),
+            checks,
+            plugins,
         })
     }
 
@@ -50,58 +86,128 @@ impl Probing {
         &self.checks[id.0]
     }
 
-    /// Start a task for each endpoint that has a check and is not disabled.
-    pub fn start(&self, config: &Config, pools: &[Arc<Supervised>], tasks: &mut JoinSet<()>) {
-        for (settings, pool) in config.pools.iter().zip(pools) {
-            let Some(check) = settings.check else { continue };
-            for (index, endpoint) in settings.endpoints.iter().enumerate() {
-                if endpoint.state != Wish::Disabled {
-                    let place = Place {
-                        pool: pool.clone(),
-                        index,
-                        endpoint: endpoint.name.clone(),
-                    };
-                    tasks.spawn(follow(self.check(check).clone(), endpoint.clone(), place));
+    /// Those whose files have other things in them than in `former`, though the
+    /// document says the same.
+    pub fn with_other_files(&self, former: &Self) -> Vec<&str> {
+        let is_other = |now: &&Loaded| {
+            let mut former = former.checks.iter();
+            former.any(|was| was.check == now.check && !was.is(now))
+        };
+        let others = self.checks.iter().filter(is_other);
+        others.map(|loaded| loaded.check.name.as_str()).collect()
+    }
+
+    /// Have an endpoint probed as its pool wants it, or not at all; what is
+    /// believed of it stays until probes say otherwise.
+    pub fn attend(
+        &self,
+        pool: &Arc<Supervised>,
+        settings: &Pool,
+        endpoint: &Endpoint,
+        member: &Arc<Member>,
+        tasks: &mut JoinSet<()>,
+    ) {
+        let check = settings.check.filter(|_| endpoint.state != Wish::Disabled);
+        let Some(check) = check else {
+            leave(member);
+            member.set_standing(match settings.check {
+                Some(_) => Standing::Unknown,
+                None => Standing::Up,
+            });
+            return;
+        };
+        let subject = Arc::new(Subject {
+            check: self.check(check).clone(),
+            endpoint: endpoint.clone(),
+        });
+        let mut probed = member.probed();
+        if let Some(probed) = &*probed {
+            probed.subject.send_if_modified(|now| {
+                let is_other = !now.is(&subject);
+                if is_other {
+                    *now = subject;
                 }
-            }
+                is_other
+            });
+            return;
+        }
+        let (subject, subjects) = watch::channel(subject);
+        let place = Place {
+            pool: pool.clone(),
+            member: member.clone(),
+        };
+        let task = tasks.spawn(follow(subjects, member.standing().belief(), place));
+        *probed = Some(Probed { subject, task });
+    }
+}
+
+/// Probe an endpoint no more.
+pub fn leave(member: &Member) {
+    if let Some(probed) = member.probed().take() {
+        probed.task.abort();
+    }
+}
+
+impl Subject {
+    /// Whether both come to the same probes.
+    fn is(&self, other: &Self) -> bool {
+        self.check.is(&other.check) && self.endpoint.probe_address == other.endpoint.probe_address
+    }
+
+    fn parameters(&self) -> Parameters {
+        let check = &self.check.check;
+        Parameters {
+            interval: check.interval,
+            fast_interval: check.fast_interval,
+            down_interval: check.down_interval,
+            rise: check.rise,
+            fall: check.fall,
         }
     }
 }
 
-/// Plugins that are loaded already, by source and memory.
-type Plugins = HashMap<(PluginSource, u64), Plugin>;
+/// Plugins that are loaded already, by what they are and their memory.
+type Plugins = HashMap<(String, u64), Plugin>;
 
 impl Loaded {
-    /// Load one check; a plugin that several checks share is compiled once.
-    fn new(host: &Host, check: &Check, plugins: &mut Plugins) -> Result<Self, String> {
-        let key = (check.plugin.clone(), check.memory);
-        let plugin = match plugins.get(&key) {
-            Some(plugin) => plugin.clone(),
-            None => {
-                let bytes = match &check.plugin {
-                    PluginSource::Standard(name) => plugin_store::read_standard(name).map(Cow::Borrowed),
-                    PluginSource::File { path, sha256 } => {
-                        plugin_store::read_file(path, sha256.as_ref()).map(Cow::Owned)
-                    }
-                }
-                .map_err(|error| error.to_string())?;
-                let plugin = host.load(&bytes, check.memory, &mut |warning| tracing::warn!("{warning}"))?;
-                plugins.insert(key, plugin.clone());
-                plugin
+    /// Load one check; a plugin that several checks share is compiled once, and
+    /// not at all where it was compiled for `former`.
+    fn new(host: &Host, check: &Check, former: &Plugins, plugins: &mut Plugins) -> Result<Self, String> {
+        let bytes = match &check.plugin {
+            PluginSource::Standard(name) => plugin_store::read_standard(name).map(Cow::Borrowed),
+            PluginSource::File { path, sha256 } => {
+                plugin_store::read_file(path, sha256.as_ref()).map(Cow::Owned)
             }
-        };
-        let tls = check.tls.as_ref().map(TlsClient::new).transpose()?.map(Arc::new);
-        if tls.as_ref().is_some_and(|tls| !tls.verified()) {
-            tracing::warn!(
-                check = check.name,
-                "certificates of endpoints are not verified (tls.verify = false)"
-            );
         }
+        .map_err(|error| error.to_string())?;
+        let digest = sha256(&bytes).to_string();
+        let key = (digest.clone(), check.memory);
+        let plugin = match plugins.get(&key).or(former.get(&key)) {
+            Some(plugin) => plugin.clone(),
+            None => host.load(&bytes, check.memory, &mut |warning| tracing::warn!("{warning}"))?,
+        };
+        plugins.insert(key, plugin.clone());
         Ok(Self {
             check: Arc::new(check.clone()),
             plugin,
-            tls,
+            tls: check.tls.as_ref().map(TlsClient::new).transpose()?.map(Arc::new),
+            digest,
         })
+    }
+
+    /// Whether both probe in the same way.
+    fn is(&self, other: &Self) -> bool {
+        let files = |of: &Self| of.tls.as_ref().map(|tls| tls.files().to_string());
+        self.check == other.check && self.digest == other.digest && files(self) == files(other)
+    }
+
+    fn warn(&self) {
+        if self.tls.as_ref().is_some_and(|tls| !tls.verified()) {
+            tracing::warn!(
+                check = self.check.name,
+                "certificates of endpoints are not verified (tls.verify = false)"
+            );
+        }
     }
 
     /// Probe an endpoint once.
@@ -119,17 +225,16 @@ impl Loaded {
     }
 }
 
-/// Where an endpoint stands in its pool.
+/// An endpoint in its pool.
 struct Place {
     pool: Arc<Supervised>,
-    index: usize,
-    endpoint: String,
+    member: Arc<Member>,
 }
 
 /// A probe in flight.
-struct InFlight<'a> {
+struct InFlight {
     began: Instant,
-    probe: Pin<Box<dyn Future<Output = Probe> + Send + 'a>>,
+    probe: Pin<Box<dyn Future<Output = Probe> + Send>>,
 }
 
 /// Who is told of an endpoint's probes and of what is believed after them.
@@ -142,18 +247,14 @@ pub trait Observer {
     fn counted(&self, began: Instant);
 }
 
-/// Drive one endpoint's health core for as long as the daemon runs.
-pub async fn follow(check: Loaded, endpoint: Endpoint, observer: impl Observer) {
-    let parameters = Parameters {
-        interval: check.check.interval,
-        fast_interval: check.check.fast_interval,
-        down_interval: check.check.down_interval,
-        rise: check.check.rise,
-        fall: check.check.fall,
-    };
-    let seed = identity(endpoint.probe_address) ^ u64::from(std::process::id());
-    let mut health = EndpointHealth::new(parameters, seed, Instant::now().into_std());
-    let mut probe: Option<InFlight<'_>> = None;
+/// Drive one endpoint's health core for as long as somebody says what to probe.
+/// Another subject is probed soon; `belief` holds until probes speak against it.
+pub async fn follow(mut subjects: watch::Receiver<Arc<Subject>>, belief: Belief, observer: impl Observer) {
+    let mut subject = subjects.borrow_and_update().clone();
+    let seed = identity(subject.endpoint.probe_address) ^ u64::from(std::process::id());
+    let mut health =
+        EndpointHealth::new(subject.parameters(), seed, Instant::now().into_std()).believing(belief);
+    let mut probe: Option<InFlight> = None;
     loop {
         let due = health.deadline().map(Instant::from_std);
         let input = tokio::select! {
@@ -161,18 +262,30 @@ pub async fn follow(check: Loaded, endpoint: Endpoint, observer: impl Observer) 
                 observer.probed(&probe);
                 Input::Found(probe.finding)
             }
+            changed = subjects.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                subject = subjects.borrow_and_update().clone();
+                Input::ParametersChanged(subject.parameters())
+            }
             () = until(due) => Input::TimerDue,
         };
         let over = match input {
             Input::Found(_) => probe.take(),
+            Input::ParametersChanged(_) => {
+                probe = None;
+                None
+            }
             Input::TimerDue => None,
         };
         for output in health.handle(Instant::now().into_std(), input) {
             match output {
                 Output::StartProbe => {
+                    let subject = subject.clone();
                     probe = Some(InFlight {
                         began: Instant::now(),
-                        probe: Box::pin(check.probe(&endpoint)),
+                        probe: Box::pin(async move { subject.check.probe(&subject.endpoint).await }),
                     });
                 }
                 Output::Changed { from, to, why, after } => observer.changed(from, to, &why, after),
@@ -184,7 +297,7 @@ pub async fn follow(check: Loaded, endpoint: Endpoint, observer: impl Observer) 
     }
 }
 
-async fn in_flight(probe: &mut Option<InFlight<'_>>) -> Probe {
+async fn in_flight(probe: &mut Option<InFlight>) -> Probe {
     match probe {
         Some(in_flight) => in_flight.probe.as_mut().await,
         None => pending().await,
@@ -202,7 +315,7 @@ pub async fn until(due: Option<Instant>) {
 impl Observer for Place {
     /// Hand on what the plugin logged, and at debug level the finding itself.
     fn probed(&self, probe: &Probe) {
-        let (pool, endpoint) = (&self.pool.pool().name, &self.endpoint);
+        let (pool, endpoint) = (&self.pool.pool().name, &self.member.endpoint().name);
         for (level, text) in &probe.log {
             match level {
                 Level::Debug => tracing::debug!(pool, endpoint, text, "plugin"),
@@ -230,8 +343,8 @@ impl Observer for Place {
         } else {
             Standing::Down
         };
-        let ready = self.pool.believe(self.index, standing);
-        let (pool, endpoint) = (&self.pool.pool().name, &self.endpoint);
+        let ready = self.pool.believe(&self.member, standing);
+        let (pool, endpoint) = (&self.pool.pool().name, &self.member.endpoint().name);
         let (from, cause, detail) = (from.to_string(), why.cause.word(), &why.detail);
         match standing {
             Standing::Up => {
@@ -265,6 +378,6 @@ impl Observer for Place {
     }
 
     fn counted(&self, began: Instant) {
-        self.pool.count(self.index, began);
+        self.member.count(began);
     }
 }

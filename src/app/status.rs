@@ -9,7 +9,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::election::Command;
 use super::election::status::{RouterStatus, seconds};
-use super::supervised::{Standing, Supervised};
+use super::supervised::{Member, Standing, Supervised};
 use crate::pure::config::Wish;
 use crate::shell::forward::proxy::Listener;
 
@@ -120,6 +120,13 @@ pub struct Sources {
     pub started: SystemTime,
     /// What it does at all.
     pub phase: watch::Receiver<Phase>,
+    /// What it is made of now.
+    pub parts: watch::Receiver<Parts>,
+}
+
+/// What the daemon is made of, by its document of the moment.
+#[derive(Clone)]
+pub struct Parts {
     /// Its listeners, and where they are bound.
     pub listeners: Vec<(Arc<Listener>, Vec<String>)>,
     /// Its pools.
@@ -131,7 +138,8 @@ pub struct Sources {
 impl Sources {
     /// The status of this moment.
     pub async fn status(&self) -> Status {
-        let virtual_routers = self.virtual_routers().await;
+        let parts = self.parts.borrow().clone();
+        let virtual_routers = parts.virtual_routers().await;
         let phase = match *self.phase.borrow() {
             Phase::Serving if virtual_routers.is_none() => Phase::WithoutElections,
             phase => phase,
@@ -143,11 +151,13 @@ impl Sources {
             started: seconds(self.started),
             phase,
             virtual_routers: virtual_routers.unwrap_or_default(),
-            listeners: self.listeners.iter().map(listener).collect(),
-            pools: self.pools.iter().map(|pool| self::pool(pool)).collect(),
+            listeners: parts.listeners.iter().map(listener).collect(),
+            pools: parts.pools.iter().map(|pool| self::pool(pool)).collect(),
         }
     }
+}
 
+impl Parts {
     /// `None` when they have ended.
     async fn virtual_routers(&self) -> Option<Vec<RouterStatus>> {
         let Some(election) = &self.election else {
@@ -169,35 +179,26 @@ fn listener((listener, bound): &(Arc<Listener>, Vec<String>)) -> ListenerStatus 
 }
 
 fn pool(pool: &Supervised) -> PoolStatus {
-    let shared = pool.pool();
-    let endpoint = |(endpoint, (wish, standing, ready)): (&_, _)| {
-        let endpoint: &crate::shell::forward::proxy::Endpoint = endpoint;
-        EndpointStatus {
-            name: endpoint.name.clone(),
-            address: endpoint.address.to_string(),
-            state: match wish {
-                Wish::Enabled => "enabled",
-                Wish::Drain => "drain",
-                Wish::Disabled => "disabled",
-            }
-            .into(),
-            health: match standing {
-                Standing::Unknown => "unknown",
-                Standing::Up => "up",
-                Standing::Down => "down",
-            }
-            .into(),
-            ready,
-            connections: endpoint.budget.used(),
+    let endpoint = |(member, wish, standing, ready): (Arc<Member>, Wish, Standing, bool)| EndpointStatus {
+        name: member.endpoint().name.clone(),
+        address: member.endpoint().address.to_string(),
+        state: match wish {
+            Wish::Enabled => "enabled",
+            Wish::Drain => "drain",
+            Wish::Disabled => "disabled",
         }
+        .into(),
+        health: match standing {
+            Standing::Unknown => "unknown",
+            Standing::Up => "up",
+            Standing::Down => "down",
+        }
+        .into(),
+        ready,
+        connections: member.endpoint().budget.used(),
     };
     PoolStatus {
-        name: shared.name.clone(),
-        endpoints: shared
-            .endpoints
-            .iter()
-            .zip(pool.standings())
-            .map(endpoint)
-            .collect(),
+        name: pool.pool().name.clone(),
+        endpoints: pool.standings().into_iter().map(endpoint).collect(),
     }
 }

@@ -1,24 +1,47 @@
 //! A pool with what is believed of its endpoints.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::probing::Subject;
 use crate::pure::balancer::{Algorithm, Candidate, Snapshot, identity};
 use crate::pure::config::{Endpoint, OnDown, Pool as Settings, WhenNoneReady, Wish};
-use crate::shell::forward::proxy::{self, Budget, Pool, PoolSettings, View};
+use crate::pure::health::Belief;
+use crate::shell::forward::proxy::{self, Budget, Order, Pool, PoolSettings, Resets, View};
 
-/// A pool, the beliefs about its endpoints, and the rule from these to what
-/// the cores are told.
+/// A pool, its endpoints with the beliefs about them, and the rule from these
+/// to what the cores are told.
 pub struct Supervised {
     pool: Arc<Pool>,
+    now: Mutex<Membership>,
+}
+
+/// Who belongs to a pool by a document, and how their readiness is judged.
+pub struct Membership {
     rule: Rule,
-    standings: Mutex<Vec<Standing>>,
-    /// By the index of each endpoint that is probed: when the last probe began
-    /// whose finding has counted.
-    counted: watch::Sender<HashMap<usize, Option<Instant>>>,
+    settings: PoolSettings,
+    /// In document order.
+    members: Vec<Arc<Member>>,
+}
+
+/// An endpoint of a pool. It is the same one for as long as documents have it.
+pub struct Member {
+    endpoint: Arc<proxy::Endpoint>,
+    standing: Mutex<Standing>,
+    /// When the last probe began whose finding has counted.
+    counted: watch::Sender<Option<Instant>>,
+    probed: Mutex<Option<Probed>>,
+}
+
+/// The task that probes an endpoint, and how it is told what to probe.
+pub struct Probed {
+    /// What it probes.
+    pub subject: watch::Sender<Arc<Subject>>,
+    /// Ends it.
+    pub task: AbortHandle,
 }
 
 /// What is believed of one endpoint.
@@ -32,6 +55,17 @@ pub enum Standing {
     Down,
 }
 
+impl Standing {
+    /// What a health core is to start with.
+    pub fn belief(self) -> Belief {
+        match self {
+            Self::Unknown => Belief::Unknown,
+            Self::Up => Belief::Up,
+            Self::Down => Belief::Down,
+        }
+    }
+}
+
 /// How beliefs become readiness.
 struct Rule {
     algorithm: Algorithm,
@@ -41,41 +75,65 @@ struct Rule {
     when_none_ready: WhenNoneReady,
 }
 
+impl Member {
+    /// One that nothing is known of; `checked`: probes will tell.
+    fn new(endpoint: &Endpoint, checked: bool) -> Self {
+        Self {
+            endpoint: Arc::new(proxy::Endpoint {
+                name: endpoint.name.clone(),
+                address: endpoint.address,
+                budget: Budget::new(endpoint.max_connections),
+                order: Order::default(),
+            }),
+            standing: Mutex::new(if checked { Standing::Unknown } else { Standing::Up }),
+            counted: watch::Sender::new(None),
+            probed: Mutex::new(None),
+        }
+    }
+
+    /// The endpoint as the cores share it.
+    pub fn endpoint(&self) -> &Arc<proxy::Endpoint> {
+        &self.endpoint
+    }
+
+    /// What is believed.
+    pub fn standing(&self) -> Standing {
+        *lock(&self.standing)
+    }
+
+    /// To be believed from the next view on.
+    pub fn set_standing(&self, standing: Standing) {
+        *lock(&self.standing) = standing;
+    }
+
+    /// The task that probes it, if there is one.
+    pub fn probed(&self) -> MutexGuard<'_, Option<Probed>> {
+        lock(&self.probed)
+    }
+
+    /// A probe that began then is believed, as far as one probe is.
+    pub fn count(&self, began: Instant) {
+        self.counted.send_replace(Some(began));
+    }
+
+    /// Wait until it has been probed after `then`, if it is probed at all.
+    pub async fn probed_since(&self, then: Instant) {
+        if self.probed().is_none() {
+            return;
+        }
+        let since = |began: &Option<Instant>| began.is_some_and(|began| began >= then);
+        // The sender lives as long as we do.
+        let _ = self.counted.subscribe().wait_for(since).await;
+    }
+}
+
 impl Supervised {
     /// A pool as the document has it; endpoints with a check are unknown.
-    pub fn new(settings: &Settings) -> Self {
-        let rule = Rule::new(settings);
-        let first = if settings.check.is_some() {
-            Standing::Unknown
-        } else {
-            Standing::Up
-        };
-        let standings = vec![first; settings.endpoints.len()];
-        let is_probed = |endpoint: &Endpoint| settings.check.is_some() && endpoint.state != Wish::Disabled;
-        let endpoints = settings.endpoints.iter().enumerate();
-        let probed = endpoints.filter(|(_, endpoint)| is_probed(endpoint));
-        let counted = probed.map(|(index, _)| (index, None)).collect();
-        let endpoint = |endpoint: &Endpoint| proxy::Endpoint {
-            name: endpoint.name.clone(),
-            address: endpoint.address,
-            budget: Budget::new(endpoint.max_connections),
-        };
-        let pool = Pool::new(
-            settings.name.clone(),
-            settings.endpoints.iter().map(endpoint).collect(),
-            PoolSettings {
-                connect_timeout: settings.connect_timeout,
-                retries: settings.retries,
-                when_none_ready: settings.when_none_ready,
-                tcp: settings.tcp,
-            },
-            rule.view(&standings),
-        );
+    pub fn new(settings: &Settings, resets: Resets) -> Self {
+        let membership = Membership::new(settings, &[]);
         Self {
-            pool: Arc::new(pool),
-            rule,
-            standings: Mutex::new(standings),
-            counted: watch::Sender::new(counted),
+            pool: Arc::new(Pool::new(settings.name.clone(), membership.view(), resets)),
+            now: Mutex::new(membership),
         }
     }
 
@@ -84,42 +142,109 @@ impl Supervised {
         &self.pool
     }
 
-    /// A new belief about the endpoint at `index`; the cores know it at once.
-    /// Returns how many endpoints are ready now.
-    pub fn believe(&self, index: usize, standing: Standing) -> usize {
-        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
-        standings[index] = standing;
-        self.pool.publish(self.rule.view(&standings));
-        self.rule.ready(&standings).filter(|ready| *ready).count()
+    /// Its endpoints, in document order.
+    pub fn members(&self) -> Vec<Arc<Member>> {
+        lock(&self.now).members.clone()
+    }
+
+    /// Some of them are probed.
+    pub fn is_probed(&self) -> bool {
+        self.members().iter().any(|member| member.probed().is_some())
+    }
+
+    /// Whom it would have by another document: those that stay, and new ones.
+    pub fn membership(&self, settings: &Settings) -> Membership {
+        Membership::new(settings, &self.members())
+    }
+
+    /// Have these members from now on; the cores know it at once. Returns those
+    /// that left.
+    pub fn adopt(&self, membership: Membership) -> Vec<Arc<Member>> {
+        let mut now = lock(&self.now);
+        let former = std::mem::replace(&mut *now, membership);
+        self.pool.publish(now.view());
+        let left = |member: &Arc<Member>| !now.members.iter().any(|stays| Arc::ptr_eq(stays, member));
+        former.members.into_iter().filter(left).collect()
+    }
+
+    /// A new belief about an endpoint; the cores know it at once. Returns how
+    /// many endpoints are ready now.
+    pub fn believe(&self, member: &Member, standing: Standing) -> usize {
+        let now = lock(&self.now);
+        member.set_standing(standing);
+        self.pool.publish(now.view());
+        now.rule.ready(&now.standings()).filter(|ready| *ready).count()
     }
 
     /// By endpoint: the operator's wish, what is believed, and whether it takes
     /// connections.
-    pub fn standings(&self) -> Vec<(Wish, Standing, bool)> {
-        let standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
-        let ready = self.rule.ready(&standings);
-        let wishes = self.rule.wishes.iter().copied();
-        wishes
-            .zip(standings.iter().copied())
+    pub fn standings(&self) -> Vec<(Arc<Member>, Wish, Standing, bool)> {
+        let now = lock(&self.now);
+        let standings = now.standings();
+        let ready = now.rule.ready(&standings);
+        let members = now.members.iter().zip(&now.rule.wishes);
+        members
+            .zip(standings.iter())
             .zip(ready)
-            .map(|((wish, standing), ready)| (wish, standing, ready))
+            .map(|(((member, wish), standing), ready)| (member.clone(), *wish, *standing, ready))
             .collect()
-    }
-
-    /// A probe of the endpoint at `index` that began then is believed, as far as
-    /// one probe is.
-    pub fn count(&self, index: usize, began: Instant) {
-        self.counted.send_modify(|counted| {
-            counted.insert(index, Some(began));
-        });
     }
 
     /// Wait until each endpoint that is probed at all has been probed after `then`.
     pub async fn probed_since(&self, then: Instant) {
-        let since = |began: &Option<Instant>| began.is_some_and(|began| began >= then);
-        let all = |counted: &HashMap<_, _>| counted.values().all(since);
-        // The sender lives as long as we do.
-        let _ = self.counted.subscribe().wait_for(all).await;
+        for member in self.members() {
+            member.probed_since(then).await;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Membership {
+    fn new(settings: &Settings, former: &[Arc<Member>]) -> Self {
+        let member = |endpoint: &Endpoint| {
+            let mut former = former.iter();
+            // As `pure::config::stays` has it.
+            let same = former.find(|member| {
+                member.endpoint.name == endpoint.name && member.endpoint.address == endpoint.address
+            });
+            match same {
+                Some(member) => member.clone(),
+                None => Arc::new(Member::new(endpoint, settings.check.is_some())),
+            }
+        };
+        Self {
+            rule: Rule::new(settings),
+            settings: PoolSettings {
+                connect_timeout: settings.connect_timeout,
+                retries: settings.retries,
+                when_none_ready: settings.when_none_ready,
+                tcp: settings.tcp,
+            },
+            members: settings.endpoints.iter().map(member).collect(),
+        }
+    }
+
+    /// In document order.
+    pub fn members(&self) -> &[Arc<Member>] {
+        &self.members
+    }
+
+    fn standings(&self) -> Vec<Standing> {
+        self.members.iter().map(|member| member.standing()).collect()
+    }
+
+    fn view(&self) -> View {
+        let endpoints = self.members.iter().map(|member| member.endpoint.clone());
+        let (snapshot, reset) = self.rule.judge(&self.standings());
+        View {
+            snapshot,
+            reset,
+            endpoints: endpoints.collect(),
+            settings: self.settings.clone(),
+        }
     }
 }
 
@@ -147,7 +272,8 @@ impl Rule {
             .map(|(&standing, &wish)| wish == Wish::Enabled && standing == Standing::Up)
     }
 
-    fn view(&self, standings: &[Standing]) -> View {
+    /// Who takes connections, and whose connections are to be reset.
+    fn judge(&self, standings: &[Standing]) -> (Snapshot, Vec<bool>) {
         let mut ready: Vec<bool> = self.ready(standings).collect();
         if self.when_none_ready == WhenNoneReady::TryAll && !ready.contains(&true) {
             ready = self.wishes.iter().map(|&wish| wish == Wish::Enabled).collect();
@@ -161,16 +287,11 @@ impl Rule {
             .zip(&ready)
             .map(|(&endpoint, &ready)| Candidate { ready, ..endpoint })
             .collect();
-        View {
-            snapshot: Snapshot::new(self.algorithm, &candidates),
-            // A connection that "try-all" made to an endpoint believed down is left alone.
-            reset: standings
-                .iter()
-                .zip(&self.wishes)
-                .map(reset)
-                .zip(&ready)
-                .map(|(reset, ready)| reset && !ready)
-                .collect(),
-        }
+        // A connection that "try-all" made to an endpoint believed down is left alone.
+        let reset = standings.iter().zip(&self.wishes).map(reset).zip(&ready);
+        (
+            Snapshot::new(self.algorithm, &candidates),
+            reset.map(|(reset, ready)| reset && !ready).collect(),
+        )
     }
 }

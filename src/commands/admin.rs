@@ -3,7 +3,7 @@
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::app::status::Status;
-use crate::shell::admin::{self, Place, Question};
+use crate::shell::admin::{self, Place, Question, Refusal};
 
 /// Where daemon and commands meet when nothing else is said.
 pub const DEFAULT: &str = "/run/catamaran/admin.sock";
@@ -43,16 +43,24 @@ pub struct Answer {
     pub status: Status,
 }
 
-/// Ask and wait for the answer.
+/// Ask and wait for the answer, whatever it is.
 ///
 /// # Errors
-/// One sentence.
-pub fn ask(place: &Place, question: Question) -> Result<Answer, String> {
+/// The daemon's, or one sentence why it was not asked.
+pub fn request(place: &Place, question: Question) -> Result<String, Refusal> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start a runtime: {error}"))?;
-    let json = runtime.block_on(admin::ask(place, question))?;
+    runtime.block_on(admin::ask(place, question))
+}
+
+/// Ask and wait for the status that answers.
+///
+/// # Errors
+/// One sentence.
+pub fn ask(place: &Place, question: Question) -> Result<Answer, String> {
+    let json = request(place, question).map_err(|refusal| refusal.to_string())?;
     let status =
         serde_json::from_str(&json).map_err(|error| format!("the daemon is of another version: {error}"))?;
     Ok(Answer { json, status })

@@ -85,7 +85,7 @@ fn summary(source: &Source, config: &Config) -> String {
 }
 
 /// A document that cannot be read has one mistake without a place.
-fn bad_json(error: &LoadError) -> Value {
+pub(super) fn bad_json(error: &LoadError) -> Value {
     match error {
         LoadError::Unreadable(message) => json!({
             "good": false,

@@ -8,6 +8,7 @@ pub mod lab;
 pub mod man;
 pub mod plugin;
 pub mod probe;
+pub mod reload;
 pub mod run;
 pub mod schema;
 pub mod status;

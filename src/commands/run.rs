@@ -7,17 +7,20 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::spawn_blocking;
 use tracing::level_filters::LevelFilter;
 
 use super::admin::Admin;
-use super::check::warnings;
-use crate::app::App;
+use super::check::{bad_json, warnings};
+use crate::app::{App, Waiting};
 use crate::pure::config::units::Time;
-use crate::pure::config::{Config, Node};
-use crate::shell::admin::AdminSocket;
-use crate::shell::document;
+use crate::pure::config::{Config, Node, Severity};
+use crate::shell::admin::{AdminSocket, Refusal};
+use crate::shell::document::{self, Source};
 use crate::shell::service_manager::{News, ServiceManager};
 use crate::shell::telemetry::{Format, Telemetry};
 
@@ -25,6 +28,8 @@ use crate::shell::telemetry::{Format, Telemetry};
 const TO_END: Duration = Duration::from_secs(5);
 
 /// Balance connections and hold virtual addresses as a document says, until SIGTERM or SIGINT.
+///
+/// SIGHUP has it read its document again, as `catamaran reload` does.
 ///
 /// The first signal hands the virtual addresses over, then drains: no new
 /// connections, open ones may finish for `daemon.drain-timeout`. The second
@@ -86,7 +91,7 @@ pub fn run(mut args: Args) -> ExitCode {
     };
     let served = Telemetry::start(args.log_format, args.log)
         .map_err(|error| format!("cannot start the log: {error}"))
-        .and_then(|_telemetry| serve(&config, node, &args));
+        .and_then(|_telemetry| serve(&config, node, &source, &args));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
@@ -129,11 +134,11 @@ fn node_of<'a>(config: &'a Config, wanted: Option<&str>) -> Result<Option<&'a No
 
 /// Listen for operators. That nobody can ask is no reason not to serve, unless
 /// somebody has said where to listen.
-fn administer(app: &App, admin: &Admin) -> Result<(), String> {
+fn administer(app: &App, admin: &Admin, reloads: UnboundedSender<Waiting>) -> Result<(), String> {
     match AdminSocket::bind(&admin.place()) {
         Ok(socket) => {
             // Ends with the runtime.
-            tokio::spawn(socket.serve(app.answer()));
+            tokio::spawn(socket.serve(app.answer(reloads)));
             Ok(())
         }
         Err(error) if admin.is_wished() => Err(error.to_string()),
@@ -151,7 +156,58 @@ fn time_to_stop(config: &Config, args: &Args) -> Duration {
         .map_or(whole, |Time(most)| whole.min(most + TO_END))
 }
 
-fn serve(config: &Config, node: Option<&Node>, args: &Args) -> Result<(), String> {
+/// What reads the document again.
+struct Reader {
+    source: Source,
+    node: Option<String>,
+    manager: Arc<ServiceManager>,
+}
+
+impl Reader {
+    /// Read it and run by it; what came of it, JSON. The daemon is as it was when
+    /// that is a refusal.
+    async fn reload(&self, app: &mut App) -> Result<String, Refusal> {
+        self.manager.tell(&News::reloading());
+        let outcome = self.read_and_apply(app).await;
+        self.manager.tell(&News::Ready);
+        outcome
+    }
+
+    async fn read_and_apply(&self, app: &mut App) -> Result<String, Refusal> {
+        let refused = |why: String| {
+            tracing::error!("not reloaded: {why}");
+            why
+        };
+        let Some(again) = self.source.again() else {
+            let why = format!("{} cannot be read again: restart the daemon", self.source);
+            return Err(refused(why).into());
+        };
+        let loaded = spawn_blocking(move || super::load(&again)).await;
+        let loaded = loaded.map_err(|error| refused(error.to_string()))?;
+        let checked = loaded.map_err(|error| {
+            let mut json = bad_json(&error);
+            json["text"] = refused(error.to_string()).into();
+            Refusal::Wrong(json.to_string())
+        })?;
+        let known = |node: &String| node_of(&checked.config, Some(node));
+        if let Some(Err(why)) = self.node.as_ref().map(known) {
+            let why = refused(why);
+            let json =
+                json!({ "good": false, "mistakes": [{ "message": why }], "warnings": [], "text": why });
+            return Err(Refusal::Wrong(json.to_string()));
+        }
+        let config = document::with_passwords(checked.config).map_err(refused)?;
+        let mut reloaded = app.reload(&config).await.map_err(refused)?;
+        let name = self.source.to_string();
+        let warnings = checked.warnings.iter();
+        reloaded.warnings = warnings
+            .map(|warning| warning.render(&name, Severity::Warning))
+            .collect();
+        serde_json::to_string(&reloaded).map_err(|error| error.to_string().into())
+    }
+}
+
+fn serve(config: &Config, node: Option<&Node>, source: &Source, args: &Args) -> Result<(), String> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
@@ -160,11 +216,18 @@ fn serve(config: &Config, node: Option<&Node>, args: &Args) -> Result<(), String
         let signals = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
         let mut terminate = signals(SignalKind::terminate())?;
         let mut interrupt = signals(SignalKind::interrupt())?;
+        let mut hangup = signals(SignalKind::hangup())?;
         let manager = ServiceManager::of_environment()
             .map_err(|error| format!("cannot reach the service manager at NOTIFY_SOCKET: {error}"))?;
         let manager = Arc::new(manager);
         let mut app = App::start(config, node)?;
-        administer(&app, &args.admin)?;
+        let (reloads, mut wishes) = unbounded_channel();
+        administer(&app, &args.admin, reloads)?;
+        let reader = Reader {
+            source: source.clone(),
+            node: node.map(|node| node.name.clone()),
+            manager: manager.clone(),
+        };
         if manager.listens() {
             // Ends with the runtime.
             tokio::spawn(app.vitals().report(manager.clone()));
@@ -179,13 +242,23 @@ fn serve(config: &Config, node: Option<&Node>, args: &Args) -> Result<(), String
             app.settle().await;
             app.accept();
             manager.tell(&News::Ready);
-            pending::<()>().await;
+            loop {
+                let waits = tokio::select! {
+                    _ = hangup.recv() => None,
+                    waits = wishes.recv() => waits,
+                };
+                let outcome = reader.reload(&mut app).await;
+                if let Some(waits) = waits {
+                    // Whoever asked may have gone.
+                    let _ = waits.send(outcome);
+                }
+            }
         };
         tokio::select! {
             () = work => {}
             () = told() => {}
         }
-        manager.tell(&News::Stopping(time_to_stop(config, args)));
+        manager.tell(&News::Stopping(time_to_stop(app.config(), args)));
         let mut hurry = pin!(async {
             let too_long = async {
                 match args.stop_within {
@@ -208,7 +281,7 @@ fn serve(config: &Config, node: Option<&Node>, args: &Args) -> Result<(), String
             let drained = app.drain();
             tokio::select! {
                 () = drained => {}
-                () = tokio::time::sleep(config.daemon.drain_timeout) => {}
+                () = tokio::time::sleep(app.config().daemon.drain_timeout) => {}
                 () = hurry => {}
             }
         }

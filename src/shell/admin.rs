@@ -6,6 +6,7 @@
 //! | `GET /status` | what is going on, JSON |
 //! | `POST /yield?for=SECONDS` | the same, once the addresses are somebody else's or stay |
 //! | `DELETE /yield` | the same |
+//! | `POST /reload` | what changed, once the document is read again and applied |
 //!
 //! Whoever may write to the socket's file may ask; that is its owner. A socket
 //! with an abstract name (unix(7)) has no file and so no owner: there, the
@@ -97,11 +98,42 @@ pub enum Question {
     Yield(Duration),
     /// Rank as before.
     TakeBack,
+    /// Read the document again, and run by it.
+    Reload,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It cannot be done, for this reason.
+    Failed(String),
+    /// The document is wrong; JSON that says how.
+    Wrong(String),
+}
+
+impl From<&str> for Refusal {
+    fn from(why: &str) -> Self {
+        Self::Failed(why.into())
+    }
+}
+
+impl From<String> for Refusal {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(why) | Self::Wrong(why) => f.write_str(why),
+        }
+    }
 }
 
 /// Gives the answer: JSON, or why there is none.
 pub type Answer =
-    Arc<dyn Fn(Question) -> Pin<Box<dyn Future<Output = Result<String, String>> + Send>> + Send + Sync>;
+    Arc<dyn Fn(Question) -> Pin<Box<dyn Future<Output = Result<String, Refusal>> + Send>> + Send + Sync>;
 
 /// The listening socket. Dropping it removes its file.
 pub struct AdminSocket {
@@ -218,11 +250,12 @@ async fn respond(
         ),
         Ok(question) => match answer(question).await {
             Ok(body) => (StatusCode::OK, body),
-            Err(why) => (StatusCode::CONFLICT, why),
+            Err(Refusal::Failed(why)) => (StatusCode::CONFLICT, why),
+            Err(Refusal::Wrong(why)) => (StatusCode::UNPROCESSABLE_ENTITY, why),
         },
         Err((status, why)) => (status, why.to_string()),
     };
-    let kind = if status == StatusCode::OK {
+    let kind = if matches!(status, StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY) {
         "application/json"
     } else {
         "text/plain"
@@ -238,6 +271,7 @@ async fn respond(
 fn question(method: &Method, uri: &hyper::Uri) -> Result<Question, (StatusCode, &'static str)> {
     match (method, uri.path()) {
         (&Method::GET, "/status") => Ok(Question::Status),
+        (&Method::POST, "/reload") => Ok(Question::Reload),
         (&Method::DELETE, "/yield") => Ok(Question::TakeBack),
         (&Method::POST, "/yield") => uri
             .query()
@@ -248,11 +282,11 @@ fn question(method: &Method, uri: &hyper::Uri) -> Result<Question, (StatusCode, 
                 StatusCode::BAD_REQUEST,
                 "say for how long: POST /yield?for=SECONDS",
             )),
-        (_, "/status" | "/yield") => Err((
+        (_, "/status" | "/yield" | "/reload") => Err((
             StatusCode::METHOD_NOT_ALLOWED,
-            "GET /status, POST /yield?for=SECONDS, DELETE /yield",
+            "GET /status, POST /yield?for=SECONDS, DELETE /yield, POST /reload",
         )),
-        _ => Err((StatusCode::NOT_FOUND, "there are /status and /yield")),
+        _ => Err((StatusCode::NOT_FOUND, "there are /status, /yield and /reload")),
     }
 }
 
@@ -260,7 +294,7 @@ fn question(method: &Method, uri: &hyper::Uri) -> Result<Question, (StatusCode, 
 ///
 /// # Errors
 /// One sentence: nobody is there, or the daemon's own words.
-pub async fn ask(place: &Place, question: Question) -> Result<String, String> {
+pub async fn ask(place: &Place, question: Question) -> Result<String, Refusal> {
     let stream = UnixStream::connect(place.address())
         .await
         .map_err(|error| match error.kind() {
@@ -281,6 +315,7 @@ pub async fn ask(place: &Place, question: Question) -> Result<String, String> {
         Question::Status => (Method::GET, "/status".to_string()),
         Question::Yield(time) => (Method::POST, format!("/yield?for={}", time.as_secs())),
         Question::TakeBack => (Method::DELETE, "/yield".to_string()),
+        Question::Reload => (Method::POST, "/reload".to_string()),
     };
     let request = Request::builder()
         .method(method)
@@ -292,10 +327,10 @@ pub async fn ask(place: &Place, question: Question) -> Result<String, String> {
     let status = response.status();
     let body = response.into_body().collect().await.map_err(gone)?.to_bytes();
     let text = String::from_utf8_lossy(&body).into_owned();
-    if status == StatusCode::OK {
-        Ok(text)
-    } else {
-        Err(text)
+    match status {
+        StatusCode::OK => Ok(text),
+        StatusCode::UNPROCESSABLE_ENTITY => Err(Refusal::Wrong(text)),
+        _ => Err(Refusal::Failed(text)),
     }
 }
 
@@ -315,6 +350,8 @@ mod tests {
             Ok(Question::Yield(Duration::from_secs(600)))
         );
         assert_eq!(asked(Method::DELETE, "/yield"), Ok(Question::TakeBack));
+        assert_eq!(asked(Method::POST, "/reload"), Ok(Question::Reload));
+        assert_eq!(asked(Method::GET, "/reload"), Err(405));
         assert_eq!(asked(Method::POST, "/yield"), Err(400));
         assert_eq!(asked(Method::POST, "/yield?for=soon"), Err(400));
         assert_eq!(asked(Method::POST, "/status"), Err(405));
@@ -356,15 +393,21 @@ mod tests {
                 match question {
                     Question::Status => Ok("{}".into()),
                     Question::Yield(_) | Question::TakeBack => Err("no".into()),
+                    Question::Reload => Err(Refusal::Wrong("{}".into())),
                 }
             })
         });
         let serving = tokio::spawn(AdminSocket::bind(place).unwrap().serve(answer));
         assert_eq!(ask(place, Question::Status).await, Ok("{}".into()));
         assert_eq!(ask(place, Question::TakeBack).await, Err("no".into()));
+        assert_eq!(
+            ask(place, Question::Reload).await,
+            Err(Refusal::Wrong("{}".into()))
+        );
         serving.abort();
         assert!(serving.await.unwrap_err().is_cancelled());
         let nobody = ask(place, Question::Status).await.unwrap_err();
+        let nobody = nobody.to_string();
         assert!(nobody.contains("no daemon listens"), "{nobody}");
     }
 

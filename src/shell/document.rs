@@ -39,6 +39,14 @@ impl Source {
         }
     }
 
+    /// The same one, where it can be read again and say something else.
+    pub fn again(&self) -> Option<Self> {
+        match self {
+            Self::File(_) | Self::Usual => Some(self.clone()),
+            Self::StandardInput | Self::Variable(_) => None,
+        }
+    }
+
     fn read(&self) -> io::Result<Vec<u8>> {
         let source: Box<dyn Read> = match self {
             Self::File(path) => Box::new(std::fs::File::open(path)?),

@@ -47,6 +47,11 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn start(host: &Host, document: &str) -> Self {
+        Self::start_as(host, document, Some(host.name()))
+    }
+
+    /// As this node, or as none.
+    pub fn start_as(host: &Host, document: &str, node: Option<&str>) -> Self {
         let file = |end: &str| Path::new(FOLDER).join(format!("{}.{end}", host.name()));
         std::fs::write(file("toml"), document).unwrap();
         let log = std::fs::File::options()
@@ -56,8 +61,9 @@ impl Daemon {
             .unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_catamaran"));
         command
-            .args(["run", "--node", host.name(), "--config"])
+            .args(["run", "--config"])
             .arg(file("toml"))
+            .args(node.iter().flat_map(|node| ["--node", node]))
             .env("CATAMARAN_ADMIN", file("sock"))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

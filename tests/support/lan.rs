@@ -206,7 +206,7 @@ impl Lan {
             Output::AddAddresses => self.machines[index].holds = true,
             Output::RemoveAddresses => self.machines[index].holds = false,
             Output::Changed { .. } => self.changes += 1,
-            Output::Announce | Output::Ignored(..) | Output::Noticed(_) => {}
+            Output::DropAddresses(_) | Output::Announce | Output::Ignored(..) | Output::Noticed(_) => {}
         }
     }
 

@@ -26,6 +26,16 @@ impl Announcing {
         }
     }
 
+    /// As another document wants it. What has begun goes on at the slow pace.
+    pub fn change(&mut self, now: Instant, settings: &Announce) {
+        if self.after == settings.after && self.refresh == settings.refresh {
+            return;
+        }
+        self.after.clone_from(&settings.after);
+        self.refresh = settings.refresh;
+        self.due = self.begun.and(self.refresh).map(|refresh| now + refresh);
+    }
+
     /// Begin anew, from now on.
     pub fn begin(&mut self, now: Instant) {
         self.begun = Some(now);
@@ -101,6 +111,25 @@ mod tests {
         assert!(!announcing.take_due(now));
         assert!(announcing.take_due(now + Duration::from_millis(10)));
         assert_eq!(announcing.due(), None);
+    }
+
+    #[test]
+    fn other_settings_begin_no_burst() {
+        let now = Instant::now();
+        let settings = |refresh| Announce {
+            after: vec![Duration::ZERO],
+            refresh: Some(Duration::from_secs(refresh)),
+            arp: Arp::Request,
+        };
+        let mut idle = Announcing::new(&settings(1));
+        idle.change(now, &settings(2));
+        assert_eq!(idle.due(), None);
+        let mut busy = Announcing::new(&settings(1));
+        busy.begin(now);
+        busy.change(now, &settings(1));
+        assert_eq!(busy.due(), Some(now));
+        busy.change(now, &settings(2));
+        assert_eq!(busy.due(), Some(now + Duration::from_secs(2)));
     }
 
     #[test]

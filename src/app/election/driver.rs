@@ -9,6 +9,7 @@
 //! Sockets come before timers: whoever was away hears what was said before it
 //! believes that nobody spoke. While nothing is due, they are read as they wake us.
 
+use std::future::pending;
 use std::time::{Duration, Instant};
 
 use futures_util::future::select_all;
@@ -17,8 +18,9 @@ use tokio::time::sleep;
 
 use super::conditions::Conditions;
 use super::station::{Event, Station};
-use super::{Command, OnTurn, virtual_mac};
-use crate::pure::config::{Config, Node};
+use super::virtual_mac::VirtualMac;
+use super::{Changed, Command, OnTurn, virtual_mac};
+use crate::pure::config::{Change as DocumentChange, Config, Node, What};
 use crate::pure::vrrp::Input;
 use crate::shell::alarm::Alarm;
 use crate::shell::capabilities::{Capability, how_to_grant, missing};
@@ -41,7 +43,11 @@ pub struct Driver {
     yielding: Vec<oneshot::Sender<()>>,
     /// When to look at all interfaces again, though nobody says that they changed.
     look_again: Option<Instant>,
+    /// It takes part, and so do routers that come.
+    takes_part: bool,
     ending: bool,
+    /// Of routers that the document has no more, while they are being removed.
+    leaving: Vec<VirtualMac>,
 }
 
 impl Driver {
@@ -74,7 +80,9 @@ impl Driver {
             on_turn,
             yielding: Vec::new(),
             look_again: None,
+            takes_part: false,
             ending: false,
+            leaving: Vec::new(),
         };
         for station in &mut driver.stations {
             station.look(&driver.netlink, &driver.on_turn).await?;
@@ -97,11 +105,15 @@ impl Driver {
                 }
             }
             if self.ending && self.stations.iter().all(Station::stopped) {
-                for station in &mut self.stations {
-                    station.gone().await;
+                for station in self.stations {
+                    self.leaving.extend(station.into_virtual_mac());
+                }
+                for virtual_mac in &mut self.leaving {
+                    virtual_mac.gone().await;
                 }
                 return;
             }
+            self.forget_what_has_left();
             match self.wait(&mut commands).await {
                 Woken::Due => {}
                 Woken::Event(index, event) => {
@@ -168,6 +180,20 @@ impl Driver {
         }
     }
 
+    /// Routers that the document has no more, once nothing is left to be done.
+    fn forget_what_has_left(&mut self) {
+        if !self.stations.iter().any(Station::has_left) {
+            return;
+        }
+        self.leaving.retain(|virtual_mac| !virtual_mac.has_gone());
+        let (left, stay) = std::mem::take(&mut self.stations)
+            .into_iter()
+            .partition::<Vec<_>, _>(Station::has_left);
+        self.stations = stay;
+        self.leaving
+            .extend(left.into_iter().filter_map(Station::into_virtual_mac));
+    }
+
     fn next_due(&self) -> Option<Instant> {
         let stations = self.stations.iter().filter_map(Station::deadline);
         stations.chain(self.look_again).min()
@@ -175,10 +201,21 @@ impl Driver {
 
     async fn wait(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> Woken {
         let next = self.next_due();
-        let events = self.stations.iter_mut().map(|station| Box::pin(station.event()));
+        let events: Vec<_> = self
+            .stations
+            .iter_mut()
+            .map(|station| Box::pin(station.event()))
+            .collect();
+        let some = !events.is_empty();
+        let first = async move {
+            match some {
+                true => select_all(events).await,
+                false => pending().await,
+            }
+        };
         tokio::select! {
             biased;
-            (event, index, _) = select_all(events) => Woken::Event(index, event),
+            (event, index, _) = first => Woken::Event(index, event),
             rung = self.alarm.until(next) => {
                 rung.expect("timerfd_settime(2) takes every duration");
                 Woken::Due
@@ -219,11 +256,19 @@ impl Driver {
 
     async fn obey(&mut self, command: Command) {
         match command {
-            Command::Startup => self.tell_all(&Input::Startup).await,
-            Command::Conditions(index, conditions) => {
-                if let Some(station) = self.stations.get_mut(index) {
+            Command::Startup => {
+                self.takes_part = true;
+                self.tell_all(&Input::Startup).await;
+            }
+            Command::Conditions(name, conditions) => {
+                let mut stations = self.stations.iter_mut();
+                if let Some(station) = stations.find(|station| station.is_called(&name)) {
                     station.set_conditions(conditions);
                 }
+            }
+            Command::Change(changed, done) => {
+                // Whoever asked may have gone.
+                let _ = done.send(self.change(&changed).await);
             }
             Command::Yield(time, done) => {
                 let input = if time.is_zero() {
@@ -238,13 +283,67 @@ impl Driver {
             }
             Command::Status(asked) => {
                 // Whoever asked may have gone.
-                let _ = asked.send(self.stations.iter().map(Station::status).collect());
+                let stations = self.stations.iter().filter(|station| !station.leaves());
+                let _ = asked.send(stations.map(Station::status).collect());
             }
             Command::Shutdown => {
                 self.ending = true;
                 self.tell_all(&Input::Shutdown).await;
             }
         }
+    }
+
+    /// Run by another document. What may fail comes first, so that all of it is
+    /// done or nothing.
+    async fn change(&mut self, changed: &Changed) -> Result<(), String> {
+        let Changed {
+            config,
+            node,
+            difference,
+        } = changed;
+        let (mut come, mut revised) = (Vec::new(), Vec::new());
+        for settings in &config.virtual_routers {
+            match difference.of(What::VirtualRouter, &settings.name) {
+                None => {}
+                Some(DocumentChange::Changed) => {
+                    let mut stations = self.stations.iter();
+                    let index = stations.position(|station| station.is_called(&settings.name));
+                    let index = index.ok_or_else(|| format!("virtual router {} has ended", settings.name))?;
+                    let revision = self.stations[index].revision(&self.netlink, config, node, settings);
+                    revised.push((index, revision.await?));
+                }
+                Some(DocumentChange::Added | DocumentChange::Replaced | DocumentChange::Removed) => {
+                    let mut station = Station::new(config, node, settings)?;
+                    station.look(&self.netlink, &self.on_turn).await?;
+                    come.push(station);
+                }
+            }
+        }
+        for (index, revision) in revised {
+            self.stations[index]
+                .revise(&self.netlink, &self.on_turn, revision)
+                .await;
+        }
+        let goes = |station: &Station| {
+            let change = difference.of(What::VirtualRouter, station.name());
+            matches!(change, Some(DocumentChange::Removed | DocumentChange::Replaced))
+        };
+        for station in self.stations.iter_mut().filter(|station| goes(station)) {
+            station.leave(&self.netlink, &self.on_turn).await;
+        }
+        for mut station in come {
+            if self.takes_part && !self.ending {
+                station.take(&self.netlink, &self.on_turn, Input::Startup).await;
+            }
+            self.stations.push(station);
+        }
+        // As operators read them; those that leave are not shown.
+        let place = |station: &Station| {
+            let mut routers = config.virtual_routers.iter();
+            routers.position(|settings| settings.name == station.name())
+        };
+        self.stations.sort_by_key(place);
+        Ok(())
     }
 
     async fn tell_all(&mut self, input: &Input) {

@@ -29,6 +29,15 @@ impl Lease {
         }
     }
 
+    /// Another lifetime from now on; addresses that are there get it at once.
+    pub fn change(&mut self, now: Instant, lifetime: Lifetime) {
+        if self.lifetime.duration() == lifetime.duration() {
+            return;
+        }
+        self.lifetime = lifetime;
+        self.due = self.due.map(|_| now);
+    }
+
     /// What addresses are to be added with.
     pub fn lifetime(&self) -> Lifetime {
         self.lifetime
@@ -42,6 +51,12 @@ impl Lease {
     /// They are about to be removed: nothing renews them after that.
     pub fn end(&mut self) {
         self.due = None;
+        self.interrupt();
+    }
+
+    /// Some of them are about to be removed: a renewal that is under way is not
+    /// to come after that.
+    pub fn interrupt(&mut self) {
         if let Some(renewal) = self.renewal.take() {
             // What it has asked of the kernel comes before the removal.
             renewal.abort();

@@ -37,7 +37,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::conditions::Conditions;
 use self::driver::Driver;
 use self::status::RouterStatus;
-use crate::pure::config::{Config, Node};
+use crate::pure::config::{Config, Difference, Node};
 use crate::shell::netlink::Netlink;
 
 /// What happens to virtual addresses of this node.
@@ -58,8 +58,10 @@ pub type OnTurn = Arc<dyn Fn(Turn, &[IpAddr]) + Send + Sync>;
 pub enum Command {
     /// Take part from now on.
     Startup,
-    /// The failing conditions of the router with this index.
-    Conditions(usize, Conditions),
+    /// The failing conditions of the router with this name.
+    Conditions(String, Conditions),
+    /// Run by another document; answered once that is so, or why it cannot be.
+    Change(Box<Changed>, oneshot::Sender<Result<(), String>>),
     /// Hand all virtual routers over for so long, or rank as before when that
     /// is zero; answered once it is done.
     Yield(Duration, oneshot::Sender<()>),
@@ -67,6 +69,13 @@ pub enum Command {
     Status(oneshot::Sender<Vec<RouterStatus>>),
     /// Hand over and end.
     Shutdown,
+}
+
+/// Another document.
+pub struct Changed {
+    config: Config,
+    node: Node,
+    difference: Difference,
 }
 
 /// The running elections. Dropping it without [`Election::stop`] leaves the
@@ -124,6 +133,23 @@ impl Election {
     /// Take part in the elections from now on.
     pub fn take_part(&self) {
         self.tell(Command::Startup);
+    }
+
+    /// Run by another document from now on: all of its virtual routers, or none
+    /// when that fails.
+    ///
+    /// # Errors
+    /// One sentence that names what cannot be had.
+    pub async fn change(&self, config: &Config, node: &Node, difference: &Difference) -> Result<(), String> {
+        let changed = Box::new(Changed {
+            config: config.clone(),
+            node: node.clone(),
+            difference: difference.clone(),
+        });
+        let (done, told) = oneshot::channel();
+        // A driver that has ended drops what would tell us.
+        let _ = self.commands.send(Command::Change(changed, done));
+        told.await.map_err(|_| "the virtual routers have ended")?
     }
 
     /// Where tracked conditions and operators' wishes go.

@@ -13,11 +13,11 @@ use super::status::{PeerStatus, RouterStatus, seconds};
 use super::virtual_mac::{VirtualLink, VirtualMac};
 use super::{OnTurn, Turn};
 use crate::pure::addr::IpPrefix;
-use crate::pure::config::{self, Arp, Config, Node, VirtualRouter as Settings};
+use crate::pure::config::{self, Announce, Arp, Config, Node, VirtualRouter as Settings};
 use crate::pure::vrrp::timers::active_down_interval;
 use crate::pure::vrrp::{
-    Advertisement, Carrier, ChecksumForm, Fault, Input, Notice, Output, Priority, Reason, Received, State,
-    VirtualRouter, Why,
+    Advertisement, Carrier, ChecksumForm, Fault, Input, Notice, Output, Parameters, Priority, Reason,
+    Received, State, VirtualRouter, Why,
 };
 use crate::shell::netlink::{Address, Lifetime, Link, Netlink};
 use crate::shell::vrrp::{
@@ -55,6 +55,19 @@ pub struct Station {
     why: String,
     /// When it last had reason to say that the addresses are here.
     asserted: Instant,
+    /// The document has it no more.
+    leaves: bool,
+}
+
+/// Another document for a router that goes on, ready to be taken.
+pub struct Revision {
+    /// The router as it would begin by that document.
+    plan: Box<Station>,
+    announce: Announce,
+    /// Sees who else claims the addresses, where there is an interface.
+    witness: Option<AddressWitness>,
+    /// Virtual addresses that somebody else has put on the interface.
+    foreign: Vec<IpAddr>,
 }
 
 /// The sockets on an interface, for as long as it is the same one.
@@ -137,7 +150,107 @@ impl Station {
             since: SystemTime::now(),
             why: "not started".into(),
             asserted: Instant::now(),
+            leaves: false,
         })
+    }
+
+    /// Its name in the document.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// It is the document's router of that name.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name && !self.leaves
+    }
+
+    /// The document has it no more.
+    pub fn leaves(&self) -> bool {
+        self.leaves
+    }
+
+    /// Hand over and end: the document has it no more.
+    pub async fn leave(&mut self, netlink: &Netlink, on_turn: &OnTurn) {
+        self.leaves = true;
+        self.take(netlink, on_turn, Input::Shutdown).await;
+    }
+
+    /// It leaves, and nothing of it is left but an interface that may be about to go.
+    pub fn has_left(&self) -> bool {
+        self.leaves && self.stopped()
+    }
+
+    /// Its interface, to be waited for.
+    pub fn into_virtual_mac(self) -> Option<VirtualMac> {
+        self.virtual_mac
+    }
+
+    /// What another document wants of the same router, with whatever that takes.
+    ///
+    /// # Errors
+    /// When the kernel refuses a socket.
+    pub async fn revision(
+        &self,
+        netlink: &Netlink,
+        config: &Config,
+        node: &Node,
+        settings: &Settings,
+    ) -> Result<Revision, String> {
+        let plan = Box::new(Self::new(config, node, settings)?);
+        let cannot = |error: io::Error| format!("virtual router {}: {error}", self.name);
+        let witness = |wire: &Wire| {
+            let addresses = &plan.router.parameters().addresses;
+            AddressWitness::open(&self.interface, wire.index, addresses)
+        };
+        let witness = self.wire.as_ref().map(witness).transpose().map_err(cannot)?;
+        let link = netlink.link(&self.interface).await.map_err(cannot)?;
+        let is_new = |prefix: &&IpPrefix| !self.prefixes.contains(prefix);
+        let new: Vec<IpPrefix> = plan.prefixes.iter().filter(is_new).copied().collect();
+        let known = self.wire.iter().flat_map(|wire| &wire.foreign);
+        let known = known.filter(|ip| plan.prefixes.iter().any(|prefix| prefix.ip == **ip));
+        let foreign = link.map_or_else(Vec::new, |link| foreign(&link, &new));
+        Ok(Revision {
+            foreign: foreign.into_iter().chain(known.copied()).collect(),
+            announce: settings.announce.clone(),
+            witness,
+            plan,
+        })
+    }
+
+    /// Go on by another document.
+    pub async fn revise(&mut self, netlink: &Netlink, on_turn: &OnTurn, revision: Revision) {
+        let Revision {
+            plan,
+            announce,
+            witness,
+            foreign,
+        } = revision;
+        let now = Instant::now();
+        let parameters = Parameters {
+            // As the interface has it.
+            source: self.router.parameters().source,
+            ..plan.router.parameters().clone()
+        };
+        let outputs = self
+            .router
+            .handle(now, Input::ParametersChanged(Box::new(parameters)));
+        // First of all what goes, while it is known how it was added.
+        for output in &outputs {
+            if let Output::DropAddresses(gone) = output {
+                self.drop_addresses(netlink, on_turn, gone).await;
+            }
+        }
+        self.prefixes = plan.prefixes;
+        self.peers = plan.peers;
+        self.sync = plan.sync;
+        self.arp = plan.arp;
+        self.announcing.change(now, &announce);
+        self.lease.change(now, plan.lease.lifetime());
+        if let (Some(wire), Some(witness)) = (&mut self.wire, witness) {
+            wire.witness = witness;
+            wire.foreign = foreign;
+        }
+        self.carry_out_all(netlink, on_turn, outputs).await;
     }
 
     /// Look at the interface, open the sockets that are missing, and tell the
@@ -312,7 +425,11 @@ impl Station {
 
     /// Hand an input to the core and carry out what it wants, in order.
     pub async fn take(&mut self, netlink: &Netlink, on_turn: &OnTurn, input: Input) {
-        let mut outputs = self.router.handle(Instant::now(), input);
+        let outputs = self.router.handle(Instant::now(), input);
+        self.carry_out_all(netlink, on_turn, outputs).await;
+    }
+
+    async fn carry_out_all(&mut self, netlink: &Netlink, on_turn: &OnTurn, mut outputs: Vec<Output>) {
         while !outputs.is_empty() {
             let mut refused = false;
             for output in outputs {
@@ -335,6 +452,8 @@ impl Station {
                 return self.add_addresses(netlink).await;
             }
             Output::RemoveAddresses => self.remove_addresses(netlink, on_turn).await,
+            // Done by then, see `revise`: it is not known any more how they were added.
+            Output::DropAddresses(_) => {}
             Output::Announce => {
                 // In its turn, not when the timer comes: that is coarse, and the
                 // one that was Active before may lose the addresses meanwhile.
@@ -431,6 +550,21 @@ impl Station {
         }
         if let Some(virtual_mac) = &mut self.virtual_mac {
             virtual_mac.remove();
+        }
+    }
+
+    /// Remove some of them; the others stay.
+    async fn drop_addresses(&mut self, netlink: &Netlink, on_turn: &OnTurn, gone: &[IpAddr]) {
+        // A renewal that is under way would bring them back.
+        self.lease.interrupt();
+        // A reset can only be sent from an address that is still here.
+        on_turn(Turn::Go, gone);
+        let Some(index) = self.holder() else { return };
+        let ours: Vec<IpPrefix> = self.prefixes_of_ours().copied().collect();
+        for prefix in ours.into_iter().filter(|prefix| gone.contains(&prefix.ip)) {
+            if let Err(error) = netlink.remove_address(index, prefix).await {
+                tracing::error!(virtual_router = self.name, %error, "a virtual address stays for a moment");
+            }
         }
     }
 
@@ -639,13 +773,6 @@ impl Station {
         let missing = self.prefixes_of_ours().find(is_missing).map(|prefix| prefix.ip);
         if let Some(ip) = missing {
             self.take(netlink, on_turn, Input::AddressGone(ip)).await;
-        }
-    }
-
-    /// Wait until nothing is left of it after a shutdown.
-    pub async fn gone(&mut self) {
-        if let Some(virtual_mac) = &mut self.virtual_mac {
-            virtual_mac.gone().await;
         }
     }
 

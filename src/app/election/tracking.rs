@@ -3,18 +3,20 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Command;
 use super::conditions::Conditions;
-use crate::app::probing::{Observer, Probing, follow};
+use crate::app::probing::{Observer, Probing, Subject, follow};
+use crate::app::status::Parts;
 use crate::app::supervised::Supervised;
-use crate::pure::config::{Config, Endpoint, Node, Track, TrackSubject, Wish};
+use crate::pure::config::{Config, Endpoint, Node, Track, TrackSubject, VirtualRouter, Wish};
 use crate::pure::health::{Belief, Finding};
 use crate::pure::vrrp::Fitness;
 use crate::shell::netlink::{Monitor, Netlink};
@@ -23,9 +25,36 @@ use crate::shell::wasm::Probe;
 /// When to look again at what nobody tells us about.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
+/// What conditions are watched in.
+pub struct Watched<'a> {
+    /// The document.
+    pub config: &'a Config,
+    /// This node of it.
+    pub node: &'a Node,
+    /// In document order.
+    pub pools: &'a [Arc<Supervised>],
+    /// The document's checks.
+    pub probing: &'a Probing,
+    /// Where news go.
+    pub commands: &'a UnboundedSender<Command>,
+    /// The daemon, whatever its document says later.
+    pub parts: &'a watch::Receiver<Parts>,
+}
+
+/// Who watches the conditions of all virtual routers; they end with it.
+#[derive(Default)]
+pub struct Trackers(Vec<Tracker>);
+
+struct Tracker {
+    of: Arc<Tracked>,
+    /// Ends the probing of the node itself when it is dropped.
+    _subjects: Vec<watch::Sender<Arc<Subject>>>,
+    _tasks: JoinSet<()>,
+}
+
 /// The conditions of one virtual router, and which of them fail.
-struct Watched {
-    router: usize,
+struct Tracked {
+    router: String,
     conditions: Vec<Wording>,
     failing: Mutex<Vec<bool>>,
     commands: UnboundedSender<Command>,
@@ -33,17 +62,23 @@ struct Watched {
 
 /// What a failing condition costs, and what people are told of it.
 struct Wording {
+    /// The condition by itself.
+    subject: String,
     weight: Option<i16>,
     words: String,
 }
 
 impl Wording {
-    fn new(words: &str, weight: Option<i16>) -> Self {
+    fn new(subject: String, weight: Option<i16>) -> Self {
         let words = match weight {
-            Some(weight) => format!("{words} ({weight})"),
-            None => format!("{words} (stands back)"),
+            Some(weight) => format!("{subject} ({weight})"),
+            None => format!("{subject} (stands back)"),
         };
-        Self { weight, words }
+        Self {
+            subject,
+            weight,
+            words,
+        }
     }
 
     fn of(config: &Config, track: &Track) -> Self {
@@ -56,72 +91,109 @@ impl Wording {
                 format!("check {name} fails on this node, port {port}")
             }
         };
-        Self::new(&words, track.weight)
+        Self::new(words, track.weight)
     }
 }
 
 /// One of them.
 #[derive(Clone)]
 struct Condition {
-    of: Arc<Watched>,
+    of: Arc<Tracked>,
     index: usize,
 }
 
 impl Condition {
     /// Tell the driver when that is new.
     fn set_failing(&self, failing: bool) {
-        let mut all = self.of.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        if std::mem::replace(&mut all[self.index], failing) == failing {
-            return;
+        let mut all = self.of.failing();
+        if std::mem::replace(&mut all[self.index], failing) != failing {
+            self.of.tell(&all);
         }
-        let failing = || {
-            self.of
-                .conditions
-                .iter()
-                .zip(&*all)
-                .filter(|(_, failing)| **failing)
-        };
-        let conditions = Conditions {
-            fitness: Fitness::of(failing().map(|(condition, _)| condition.weight)),
-            words: failing().map(|(condition, _)| condition.words.clone()).collect(),
-        };
-        // A driver that has ended needs no telling.
-        let _ = self
-            .of
-            .commands
-            .send(Command::Conditions(self.of.router, conditions));
+    }
+
+    fn fails(&self) -> bool {
+        self.of.failing()[self.index]
     }
 }
 
-/// Watch every condition of every virtual router.
-pub fn start(
-    config: &Config,
-    node: &Node,
-    pools: &[Arc<Supervised>],
-    probing: &Probing,
-    commands: &UnboundedSender<Command>,
-    tasks: &mut JoinSet<()>,
-) {
-    for (router, settings) in config.virtual_routers.iter().enumerate() {
+impl Tracked {
+    fn failing(&self) -> MutexGuard<'_, Vec<bool>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, failing: &[bool]) {
+        let all = self.conditions.iter().zip(failing);
+        let failing: Vec<&Wording> = all
+            .filter_map(|(condition, failing)| failing.then_some(condition))
+            .collect();
+        let conditions = Conditions {
+            fitness: Fitness::of(failing.iter().map(|condition| condition.weight)),
+            words: failing.iter().map(|condition| condition.words.clone()).collect(),
+        };
+        // A driver that has ended needs no telling.
+        let _ = self
+            .commands
+            .send(Command::Conditions(self.router.clone(), conditions));
+    }
+
+    /// Whether it was known to fail, whatever it costs.
+    fn knows(&self, condition: &Wording) -> bool {
+        let failing = self.failing();
+        let mut all = self.conditions.iter().zip(&*failing);
+        all.any(|(known, failing)| *failing && known.subject == condition.subject)
+    }
+}
+
+impl Trackers {
+    /// Watch every condition of every virtual router of the document. Those of
+    /// routers that are not `fresh` are watched as before. What is known to fail
+    /// goes on failing until it is seen not to.
+    pub fn watch(&mut self, watched: &Watched<'_>, fresh: impl Fn(&str) -> bool) {
+        let former = std::mem::take(&mut self.0);
+        for settings in &watched.config.virtual_routers {
+            let mut of_it = former.iter().filter(|tracker| tracker.of.router == settings.name);
+            let known = of_it.next().map(|tracker| tracker.of.clone());
+            if known.is_none() || fresh(&settings.name) {
+                self.0.push(Tracker::start(watched, settings, known.as_deref()));
+            }
+        }
+        let is_kept = |tracker: &Tracker| {
+            let mut routers = watched.config.virtual_routers.iter();
+            let is_there = routers.any(|settings| settings.name == tracker.of.router);
+            is_there && !fresh(&tracker.of.router)
+        };
+        self.0.extend(former.into_iter().filter(is_kept));
+    }
+}
+
+impl Tracker {
+    fn start(watched: &Watched<'_>, settings: &VirtualRouter, known: Option<&Tracked>) -> Self {
+        let Watched { config, node, .. } = watched;
         let interface = settings.interface.as_ref().unwrap_or(&node.interface);
         let tracked = settings.track.iter().map(|track| Wording::of(config, track));
         let words = format!("interface {interface} was down, and not all pools are probed again");
-        let conditions: Vec<_> = tracked.chain([Wording::new(&words, None)]).collect();
-        let of = Arc::new(Watched {
-            router,
-            failing: Mutex::new(vec![false; conditions.len()]),
+        let conditions: Vec<_> = tracked.chain([Wording::new(words, None)]).collect();
+        let fails = |condition| known.is_some_and(|known| known.knows(condition));
+        let of = Arc::new(Tracked {
+            router: settings.name.clone(),
+            failing: Mutex::new(conditions.iter().map(fails).collect()),
             conditions,
-            commands: commands.clone(),
+            commands: watched.commands.clone(),
         });
+        if known.is_some() {
+            // Words and weights may be others.
+            of.tell(&of.failing());
+        }
         let condition = |index| Condition {
             of: of.clone(),
             index,
         };
+        let (mut tasks, mut subjects) = (JoinSet::new(), Vec::new());
         for (index, track) in settings.track.iter().enumerate() {
             let condition = condition(index);
             match &track.subject {
                 TrackSubject::Pool(id) => {
-                    tasks.spawn(watch_pool(condition, pools[id.0].clone()));
+                    tasks.spawn(watch_pool(condition, watched.pools[id.0].clone()));
                 }
                 TrackSubject::Interface(name) => {
                     tasks.spawn(watch_interface(condition, name.clone()));
@@ -130,14 +202,25 @@ pub fn start(
                     tasks.spawn(watch_file(condition, path.clone()));
                 }
                 TrackSubject::Check { check, port } => {
-                    let endpoint = own_endpoint(node, *port);
-                    tasks.spawn(follow(probing.check(*check).clone(), endpoint, condition));
+                    let (subject, told) = watch::channel(Arc::new(Subject {
+                        check: watched.probing.check(*check).clone(),
+                        endpoint: own_endpoint(node, *port),
+                    }));
+                    let belief = match condition.fails() {
+                        true => Belief::Down,
+                        false => Belief::Unknown,
+                    };
+                    tasks.spawn(follow(told, belief, condition));
+                    subjects.push(subject);
                 }
             }
         }
-        if config.pools.iter().any(|pool| pool.check.is_some()) {
-            let last = condition(settings.track.len());
-            tasks.spawn(watch_return(last, interface.clone(), pools.to_vec()));
+        let last = condition(settings.track.len());
+        tasks.spawn(watch_return(last, interface.clone(), watched.parts.clone()));
+        Self {
+            of,
+            _subjects: subjects,
+            _tasks: tasks,
         }
     }
 }
@@ -168,7 +251,7 @@ async fn watch_interface(condition: Condition, name: String) {
 
 /// Behind an interface that was down nobody knows what is ready, until all is
 /// probed anew: whoever comes back does not take the address before.
-async fn watch_return(condition: Condition, name: String, pools: Vec<Arc<Supervised>>) {
+async fn watch_return(condition: Condition, name: String, parts: watch::Receiver<Parts>) {
     let mut interface = match Interface::watch(&name) {
         Ok(interface) => interface,
         Err(error) => {
@@ -177,12 +260,17 @@ async fn watch_return(condition: Condition, name: String, pools: Vec<Arc<Supervi
         }
     };
     loop {
-        interface.lost().await;
-        condition.set_failing(true);
+        // It may have been so before another document.
+        if !condition.fails() {
+            interface.lost().await;
+        }
+        let is_probed = |pool: &Arc<Supervised>| pool.is_probed();
+        condition.set_failing(parts.borrow().pools.iter().any(is_probed));
         while !interface.carries().await {
             interface.changed().await;
         }
         let back = Instant::now();
+        let pools = parts.borrow().pools.clone();
         let probed = async {
             for pool in &pools {
                 pool.probed_since(back).await;

@@ -178,6 +178,11 @@ impl VirtualMac {
         }
     }
 
+    /// Nothing is being removed any more.
+    pub fn has_gone(&self) -> bool {
+        self.leaving.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Wait until what was removed has gone.
     pub async fn gone(&mut self) {
         if let Some(leaving) = self.leaving.take() {

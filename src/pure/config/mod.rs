@@ -5,6 +5,7 @@
 
 mod check;
 mod de;
+mod difference;
 mod effective;
 pub mod file;
 mod mistake;
@@ -17,6 +18,7 @@ pub mod units;
 mod words;
 
 pub use check::{Checked, Refused, check};
+pub use difference::{Change, Difference, Step, What, stays};
 pub use effective::effective;
 pub use mistake::{Mistake, Severity};
 pub use router::parameters;
@@ -207,6 +209,16 @@ pub struct Track {
     pub subject: TrackSubject,
     /// Added to the priority while the condition fails, -254 to -1; `None` stands the node back.
     pub weight: Option<i16>,
+}
+
+impl Track {
+    /// The check that it takes, if it takes one.
+    pub fn check(&self) -> Option<CheckId> {
+        match &self.subject {
+            TrackSubject::Check { check, .. } => Some(*check),
+            TrackSubject::Pool(_) | TrackSubject::Interface(_) | TrackSubject::File(_) => None,
+        }
+    }
 }
 
 /// What a [`Track`] watches.

@@ -7,7 +7,7 @@ use super::rise_fall::{Belief, RiseFall};
 use super::schedule::Schedule;
 
 /// How an endpoint is probed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameters {
     /// From probe to probe while nothing changes.
     pub interval: Duration,
@@ -28,6 +28,9 @@ pub enum Input {
     TimerDue,
     /// The probe in flight came to an end.
     Found(Finding),
+    /// The endpoint is probed in another way from now on. A probe in flight is to
+    /// be given up; nothing of it is to be handed in.
+    ParametersChanged(Parameters),
 }
 
 /// What can go out.
@@ -68,6 +71,16 @@ impl EndpointHealth {
         }
     }
 
+    /// As [`EndpointHealth::new`], but this is believed until probes speak
+    /// against it as often as it takes.
+    #[must_use]
+    pub fn believing(self, belief: Belief) -> Self {
+        Self {
+            rise_fall: self.rise_fall.believing(belief),
+            ..self
+        }
+    }
+
     /// Take one input. A timer that fires early, late or twice does no harm.
     pub fn handle(&mut self, now: Instant, input: Input) -> Vec<Output> {
         match input {
@@ -75,6 +88,13 @@ impl EndpointHealth {
             Input::TimerDue => {
                 self.in_flight = true;
                 vec![Output::StartProbe]
+            }
+            Input::ParametersChanged(parameters) => {
+                self.parameters = parameters;
+                self.rise_fall.change(parameters.rise, parameters.fall);
+                self.schedule.restart(now, parameters.interval);
+                self.in_flight = false;
+                Vec::new()
             }
             Input::Found(finding) => {
                 self.in_flight = false;
@@ -184,6 +204,43 @@ mod tests {
             "{outputs:?}"
         );
         assert!(about(30).contains(&wait), "{wait:?}");
+    }
+
+    #[test]
+    fn other_parameters_are_probed_with_soon_and_change_no_belief_by_themselves() {
+        let now = Instant::now();
+        let mut health = EndpointHealth::new(PARAMETERS, 1, now);
+        probe(&mut health, Cause::Healthy);
+        let due = health.deadline().unwrap();
+        assert_eq!(health.handle(due, Input::TimerDue), [Output::StartProbe]);
+        let changed = Parameters {
+            fall: 2,
+            ..PARAMETERS
+        };
+        assert_eq!(health.handle(due, Input::ParametersChanged(changed)), []);
+        let wait = health.deadline().expect("the probe in flight is given up") - due;
+        assert!(wait < Duration::from_millis(200), "{wait:?}");
+        assert_eq!(probe(&mut health, Cause::Refused).0, []);
+        let (outputs, _) = probe(&mut health, Cause::Refused);
+        assert!(
+            matches!(
+                &outputs[..],
+                [Output::Changed {
+                    from: Belief::Up,
+                    after: 2,
+                    ..
+                }]
+            ),
+            "{outputs:?}"
+        );
+    }
+
+    #[test]
+    fn belief_from_before_holds_until_probes_say_otherwise_often_enough() {
+        let mut health = EndpointHealth::new(PARAMETERS, 1, Instant::now()).believing(Belief::Up);
+        assert_eq!(probe(&mut health, Cause::Refused).0, []);
+        assert_eq!(probe(&mut health, Cause::Refused).0, []);
+        assert_eq!(probe(&mut health, Cause::Refused).0.len(), 1);
     }
 
     #[test]

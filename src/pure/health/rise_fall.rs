@@ -43,6 +43,18 @@ impl RiseFall {
         }
     }
 
+    /// Nothing has been found yet, but this is believed already.
+    #[must_use]
+    pub fn believing(self, belief: Belief) -> Self {
+        Self { belief, ..self }
+    }
+
+    /// Other numbers from now on. The belief stays; what was found against it
+    /// does not count any more.
+    pub fn change(&mut self, rise: u8, fall: u8) {
+        *self = Self::new(rise, fall).believing(self.belief);
+    }
+
     /// Take one finding. Returns the number of findings that brought about a
     /// change of belief, or `None` without one. The very first finding decides
     /// alone.
@@ -112,6 +124,19 @@ mod tests {
                 .iter()
                 .all(|belief| *belief == Belief::Up)
         );
+    }
+
+    #[test]
+    fn other_numbers_keep_the_belief_and_forget_what_spoke_against_it() {
+        let mut counter = RiseFall::new(2, 2);
+        counter.observe(true);
+        counter.observe(false);
+        counter.change(2, 3);
+        assert_eq!((counter.belief(), counter.in_doubt()), (Belief::Up, false));
+        let told: Vec<_> = [false, false, false]
+            .map(|success| counter.observe(success))
+            .into();
+        assert_eq!(told, [None, None, Some(3)]);
     }
 
     #[test]

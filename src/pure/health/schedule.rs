@@ -30,6 +30,11 @@ impl Schedule {
         schedule
     }
 
+    /// A new rhythm: the next probe is due as if it were the first.
+    pub fn restart(&mut self, now: Instant, interval: Duration) {
+        *self = Self::new(now, interval, self.random);
+    }
+
     /// When the next probe is due.
     pub fn due(&self) -> Instant {
         self.due

@@ -53,6 +53,8 @@ Type=notify
 NotifyAccess=main
 ExecStartPre={BINARY} check
 ExecStart={BINARY} run
+# Waits until the new document is applied; a wrong one is refused as a whole.
+ExecReload={BINARY} reload
 {environment}Restart=on-failure
 RestartSec=1s
 # A wrong document does not get better by trying again.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::{Advertisement, ChecksumForm, Priority};
+use super::{Advertisement, ChecksumForm, Parameters, Priority};
 
 /// What can come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub enum Input {
     InterfaceDown(Fault),
     /// What we are fit for has changed.
     FitnessChanged(Fitness),
+    /// The document says something else from now on. Never the identifier, the
+    /// version, the family or the way to send: with another one of these it is
+    /// another virtual router.
+    ParametersChanged(Box<Parameters>),
     /// The address we send from is another one now.
     SourceChanged(IpAddr),
     /// Hand over, and rank last until then.
@@ -114,6 +118,8 @@ pub enum Output {
     AddAddresses,
     /// Take them off.
     RemoveAddresses,
+    /// Take these off, which are not virtual addresses any more.
+    DropAddresses(Vec<IpAddr>),
     /// Tell the link where the virtual addresses are now.
     Announce,
     /// The state changed.

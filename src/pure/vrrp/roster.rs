@@ -57,6 +57,22 @@ impl Roster {
         }
     }
 
+    /// The document names others from now on. What was heard of those that it
+    /// still names, or names now, is kept; the rest is to be heard again.
+    pub(super) fn rename(&mut self, peers: &[Peer]) {
+        let form = self.form;
+        let heard: Vec<Heard> = self.heard().collect();
+        *self = Self::new(peers);
+        let known = |heard: &Heard| {
+            let anonymous = peers.iter().any(|peer| peer.address.is_none());
+            anonymous || peers.iter().any(|peer| peer.address == Some(heard.source))
+        };
+        for heard in heard.into_iter().filter(known) {
+            self.hear(heard, None);
+        }
+        self.form = form;
+    }
+
     /// Nobody else is named, and nobody was ever heard.
     pub(super) fn is_empty(&self) -> bool {
         self.members.is_empty() && self.strangers.is_empty()
@@ -197,6 +213,32 @@ mod tests {
         assert!(!roster.has_strangers());
         roster.hear(heard(3, 50), None);
         assert!(roster.has_strangers());
+    }
+
+    #[test]
+    fn stranger_that_the_document_names_later_is_none_any_more() {
+        let mut roster = named(&[(1, 200), (2, 150)]);
+        roster.hear(heard(1, 180), None);
+        roster.hear(heard(2, 150), None);
+        roster.hear(heard(3, 50), None);
+        assert!(roster.has_strangers());
+        let peer = |last, value| Peer {
+            address: Some(address(last)),
+            priority: priority(value),
+        };
+        roster.rename(&[peer(1, 200), peer(3, 60)]);
+        assert!(!roster.has_strangers());
+        let known: Vec<_> = roster
+            .heard()
+            .map(|heard| (heard.source, heard.priority))
+            .collect();
+        assert_eq!(
+            known,
+            [
+                (address(1), Some(priority(180))),
+                (address(3), Some(priority(50)))
+            ]
+        );
     }
 
     #[test]

@@ -180,6 +180,7 @@ impl VirtualRouter {
                 self.fitness = fitness;
                 self.priority_changed(now, before)
             }
+            Input::ParametersChanged(parameters) => self.parameters_changed(now, *parameters),
             Input::SourceChanged(source) => {
                 self.parameters.source = source;
                 Vec::new()
@@ -574,6 +575,66 @@ impl VirtualRouter {
             }
             Phase::Initialize | Phase::Fault { .. } | Phase::Backup(_) | Phase::Active(_) => Vec::new(),
         }
+    }
+
+    /// Another document. Whoever is Active stays it for now: what it says from
+    /// here on decides, as at any other time.
+    fn parameters_changed(&mut self, now: Instant, parameters: Parameters) -> Vec<Output> {
+        let before = std::mem::replace(&mut self.parameters, parameters);
+        self.roster.rename(&self.parameters.peers);
+        match &self.phase {
+            Phase::Initialize | Phase::Fault { .. } => Vec::new(),
+            Phase::Backup(_) => {
+                self.listen_by_new_parameters(now, &before);
+                Vec::new()
+            }
+            Phase::Active(active) => {
+                let leaves = active.handing_over.is_some();
+                self.serve_by_new_parameters(now, &before, leaves)
+            }
+        }
+    }
+
+    /// An interval is the Active's: we have our own from the document only where
+    /// the version wants them to be the same, or nobody was heard.
+    fn listen_by_new_parameters(&mut self, now: Instant, before: &Parameters) {
+        let interval = self.parameters.interval;
+        let Phase::Backup(backup) = &self.phase else {
+            return;
+        };
+        let ours = self.parameters.version == Version::V2 || backup.active.is_none();
+        if !ours || interval == before.interval {
+            return;
+        }
+        let wait = self.wait_for_silence(backup.active.map(|active| active.source), interval);
+        if let Phase::Backup(backup) = &mut self.phase {
+            backup.interval = interval;
+            backup.take_over = now + wait;
+            backup.why = TakeOver::Silence { since: now };
+        }
+    }
+
+    fn serve_by_new_parameters(&mut self, now: Instant, before: &Parameters, leaves: bool) -> Vec<Output> {
+        let (was, is) = (&before.addresses, &self.parameters.addresses);
+        let gone: Vec<IpAddr> = was.iter().filter(|one| !is.contains(one)).copied().collect();
+        let come = is.iter().any(|one| !was.contains(one));
+        let says = |of: &Parameters| (of.priority, of.interval, of.authentication, of.addresses.clone());
+        let is_news = says(before) != says(&self.parameters);
+        let mut outputs = Vec::new();
+        if !gone.is_empty() {
+            outputs.push(Output::DropAddresses(gone));
+        }
+        if come {
+            outputs.push(Output::AddAddresses);
+        }
+        if is_news && !leaves {
+            outputs.extend(self.advertise_now(now));
+        }
+        if come {
+            self.announced = Some(now);
+            outputs.push(Output::Announce);
+        }
+        outputs
     }
 
     fn give_way(&mut self, now: Instant, until: Instant) -> Vec<Output> {

@@ -16,11 +16,13 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::pure::config::Tls;
+use crate::pure::digest::Hasher;
 
 /// One check's side of TLS: whom it trusts and who it is.
 pub struct TlsClient {
     connector: TlsConnector,
     verified: bool,
+    files: String,
 }
 
 impl TlsClient {
@@ -65,7 +67,13 @@ impl TlsClient {
         Ok(Self {
             connector: TlsConnector::from(Arc::new(config)),
             verified: tls.verify,
+            files: digest(tls)?,
         })
+    }
+
+    /// A digest of the files that it was made of.
+    pub fn files(&self) -> &str {
+        &self.files
     }
 
     /// Whether certificates are verified.
@@ -86,6 +94,15 @@ impl TlsClient {
         };
         self.connector.connect(name, stream).await
     }
+}
+
+fn digest(tls: &Tls) -> Result<String, String> {
+    let mut hasher = Hasher::sha256();
+    for path in [&tls.ca, &tls.client_cert, &tls.client_key].into_iter().flatten() {
+        let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        hasher.update(&bytes);
+    }
+    Ok(hasher.finish())
 }
 
 fn server_name(name: &str) -> Result<ServerName<'static>, String> {

@@ -15,11 +15,11 @@ use super::crew::Load;
 use super::leash::Held;
 use super::limits::Budget;
 use super::moment::within;
-use super::pool::Pool;
+use super::pool::{Endpoint, Pool, View};
 use super::record::{Cause, Record};
 use super::relay::Relay;
 use super::sockets::{acknowledge, connect, keep_watch, reset_on_close};
-use crate::pure::balancer::{EndpointId, Key};
+use crate::pure::balancer::Key;
 use crate::pure::config::WhenNoneReady;
 
 /// Pause before an endpoint that refused us is asked again, when there is no
@@ -65,14 +65,11 @@ impl Drop for Places {
 }
 
 /// A place taken at an endpoint.
-struct Place<'a> {
-    pool: &'a Pool,
-    endpoint: EndpointId,
-}
+struct Place(Arc<Endpoint>);
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.pool.endpoint(self.endpoint).budget.give_back();
+        self.0.budget.give_back();
     }
 }
 
@@ -93,7 +90,7 @@ pub fn serve(places: Places, mut client: TcpStream, mut record: Record) -> impl 
                 return;
             }
         };
-        let held = Held::new(pool.clone(), place.endpoint);
+        let held = Held::new(listener.clone(), place.0.clone());
         let mut relay = Relay::default();
         let mut acknowledged = false;
         let cause = poll_fn(|cx| {
@@ -101,7 +98,7 @@ pub fn serve(places: Places, mut client: TcpStream, mut record: Record) -> impl 
                 return Poll::Ready(cause);
             }
             if held.came_of_age() {
-                keep_watch(&endpoint, &pool.settings.tcp);
+                keep_watch(&endpoint, &pool.view().settings.tcp);
                 if let Some(timeout) = listener.idle_timeout {
                     relay.end_after_silence(timeout);
                 }
@@ -124,7 +121,7 @@ pub fn serve(places: Places, mut client: TcpStream, mut record: Record) -> impl 
 
 /// Choose an endpoint and connect to it; on failure another, as often as the
 /// pool allows.
-async fn establish<'a>(pool: &'a Pool, record: &mut Record) -> Result<(Place<'a>, TcpStream), Cause> {
+async fn establish(pool: &Pool, record: &mut Record) -> Result<(Place, TcpStream), Cause> {
     let ticket = pool.draw_ticket();
     let key = Key {
         source: record.client,
@@ -132,27 +129,28 @@ async fn establish<'a>(pool: &'a Pool, record: &mut Record) -> Result<(Place<'a>
     };
     let mut tried = Vec::new();
     loop {
-        let Some(id) = pool.pick(&key, ticket, &tried) else {
+        let view = pool.view();
+        let Some(chosen) = view.pick(&key, ticket, &tried).cloned() else {
             if tried.is_empty() {
-                wait_for_ready(pool, record.accepted).await?;
+                wait_for_ready(pool, &view, record.accepted).await?;
             } else {
                 tokio::time::sleep(BEFORE_ASKING_AGAIN).await;
                 tried.clear();
             }
             continue;
         };
-        let place = Place { pool, endpoint: id };
-        record.endpoint = Some(id);
+        record.endpoint = Some(chosen.clone());
+        let place = Place(chosen);
         let began = Instant::now();
-        let attempt = connect(pool.endpoint(id).address);
-        match within(pool.settings.connect_timeout, attempt).await {
+        let attempt = connect(place.0.address);
+        match within(view.settings.connect_timeout, attempt).await {
             Some(Ok(stream)) => {
                 record.connecting = Some(began.elapsed());
                 return Ok((place, stream));
             }
-            Some(Err(_)) | None if record.retries < u32::from(pool.settings.retries) => {
+            Some(Err(_)) | None if record.retries < u32::from(view.settings.retries) => {
                 record.retries += 1;
-                tried.push(id);
+                tried.push(place.0.clone());
             }
             Some(Err(_)) | None => return Err(Cause::ConnectFailed),
         }
@@ -160,13 +158,13 @@ async fn establish<'a>(pool: &'a Pool, record: &mut Record) -> Result<(Place<'a>
 }
 
 /// With nothing to choose from: refuse, or wait for as long as the pool allows.
-async fn wait_for_ready(pool: &Pool, accepted: Instant) -> Result<(), Cause> {
-    let cause = if pool.view().snapshot.has_ready() {
+async fn wait_for_ready(pool: &Pool, view: &View, accepted: Instant) -> Result<(), Cause> {
+    let cause = if view.snapshot.has_ready() {
         Cause::EndpointsFull
     } else {
         Cause::NoneReady
     };
-    let WhenNoneReady::Hold(limit) = pool.settings.when_none_ready else {
+    let WhenNoneReady::Hold(limit) = view.settings.when_none_ready else {
         return Err(cause);
     };
     let left = limit.checked_sub(accepted.elapsed()).ok_or(cause)?;

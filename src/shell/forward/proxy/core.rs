@@ -1,19 +1,15 @@
 //! A core: one thread, one runtime, its own sockets and connections.
 
 use std::io;
-use std::net::TcpListener;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::acceptor::Acceptor;
-use super::crew::{Crew, Member};
-use super::limits::Budget;
+use super::crew::Member;
 use super::loss::Loss;
-use super::{Listener, leash, moment};
+use super::{leash, moment};
 
 /// Where the process is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,18 +46,25 @@ impl Drop for Own {
 /// A core before it starts.
 pub struct Core {
     runtime: Own,
-    whole: Arc<Budget>,
-    sockets: Vec<(Arc<Listener>, TcpListener)>,
+}
+
+/// What all cores are told.
+#[derive(Clone)]
+pub struct Told {
+    /// Where the process is in its life.
+    pub phase: watch::Receiver<Phase>,
+    /// Addresses that leave this machine.
+    pub losses: watch::Receiver<Loss>,
+    /// There are connections to reset.
+    pub resets: watch::Receiver<()>,
 }
 
 impl Core {
-    /// A core without sockets; `whole` bounds the process.
-    pub fn new(whole: Arc<Budget>) -> io::Result<Self> {
+    /// A core without sockets.
+    pub fn new() -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         Ok(Self {
             runtime: Own(Some(runtime)),
-            whole,
-            sockets: Vec::new(),
         })
     }
 
@@ -70,58 +73,26 @@ impl Core {
         Member::new(self.runtime.get().handle().clone())
     }
 
-    /// Add a listening, non-blocking socket.
-    pub fn listen(&mut self, listener: Arc<Listener>, socket: TcpListener) {
-        self.sockets.push((listener, socket));
-    }
-
-    /// Start the thread of the core that is `crew`'s own.
-    pub fn start(
-        self,
-        crew: Crew,
-        phase: watch::Receiver<Phase>,
-        losses: watch::Receiver<Loss>,
-    ) -> io::Result<JoinHandle<()>> {
-        let Self {
-            runtime,
-            whole,
-            sockets,
-        } = self;
+    /// Start its thread.
+    pub fn start(self, number: usize, told: Told) -> io::Result<JoinHandle<()>> {
+        let runtime = self.runtime;
         std::thread::Builder::new()
-            .name(format!("core-{}", crew.own()))
-            .spawn(move || {
-                runtime
-                    .get()
-                    .block_on(run(sockets, whole, Arc::new(crew), phase, losses))
-            })
+            .name(format!("core-{number}"))
+            .spawn(move || runtime.get().block_on(run(told)))
     }
 }
 
-async fn run(
-    sockets: Vec<(Arc<Listener>, TcpListener)>,
-    whole: Arc<Budget>,
-    crew: Arc<Crew>,
-    mut phase: watch::Receiver<Phase>,
-    losses: watch::Receiver<Loss>,
-) {
+async fn run(told: Told) {
+    let Told {
+        mut phase,
+        losses,
+        resets,
+    } = told;
     leash::watch_for(losses.borrow().gone.clone());
     let mut tasks = JoinSet::new();
     tasks.spawn(moment::tick());
     tasks.spawn(losing(losses));
-    for (listener, socket) in sockets {
-        match tokio::net::TcpListener::from_std(socket) {
-            Ok(socket) => {
-                tasks.spawn(resetting(listener.clone()));
-                let acceptor = Acceptor {
-                    listener,
-                    whole: whole.clone(),
-                    crew: crew.clone(),
-                };
-                tasks.spawn(acceptor.run(socket, phase.clone()));
-            }
-            Err(error) => tracing::error!(listener = listener.name, %error, "cannot watch a socket"),
-        }
-    }
+    tasks.spawn(resetting(resets));
     // A sender that is gone means the same.
     let _ = phase.wait_for(|phase| *phase == Phase::Ending).await;
     leash::pull_all();
@@ -139,11 +110,10 @@ async fn losing(mut losses: watch::Receiver<Loss>) {
     }
 }
 
-/// Reset connections whenever a new view of the listener's pool wants it.
-async fn resetting(listener: Arc<Listener>) {
-    let mut views = listener.pool.watch();
-    while views.changed().await.is_ok() {
-        views.borrow_and_update();
-        leash::pull_down(&listener.pool);
+/// Reset connections whenever some of them are ordered to end.
+async fn resetting(mut resets: watch::Receiver<()>) {
+    while resets.changed().await.is_ok() {
+        resets.borrow_and_update();
+        leash::obey();
     }
 }

@@ -66,6 +66,11 @@ impl Member {
         }
     }
 
+    /// Have the core do something for as long as it runs.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(work);
+    }
+
     /// Carry a connection that the calling core has accepted.
     pub fn carry(&self, places: Places, stream: TcpStream, record: Record) -> io::Result<()> {
         if self.runtime.id() == Handle::current().id() {
@@ -104,16 +109,16 @@ impl Crew {
         }
     }
 
-    /// The number of the core that asks.
-    pub fn own(&self) -> usize {
-        self.own
+    /// The core that asks.
+    pub fn own(&self) -> &Member {
+        &self.members[self.own]
     }
 
     /// Where the next connection goes: to this core, or to the one of the
     /// others whose turn it is to be looked at. Looking at all of many would
     /// cost more than it evens out.
     pub fn choose(&self) -> &Member {
-        let own = &self.members[self.own];
+        let own = self.own();
         let Some(others) = NonZeroUsize::new(self.members.len() - 1) else {
             return own;
         };

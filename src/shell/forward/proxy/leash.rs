@@ -9,11 +9,11 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::net::TcpStream;
 
+use super::Listener;
 use super::loss::Gone;
 use super::moment;
-use super::pool::Pool;
+use super::pool::Endpoint;
 use super::record::Cause;
-use crate::pure::balancer::EndpointId;
 
 thread_local! {
     /// The connections of this core, by a number that is never used twice.
@@ -32,8 +32,8 @@ struct Open {
 
 /// One end is held by the connection's task, the other by its core.
 pub struct Leash {
-    pool: Arc<Pool>,
-    endpoint: EndpointId,
+    listener: Arc<Listener>,
+    endpoint: Arc<Endpoint>,
     pulled: AtomicU8,
     of_age: AtomicBool,
     waker: Mutex<Option<Waker>>,
@@ -51,11 +51,37 @@ const DRAINED: u8 = 2;
 /// Perhaps: only the task knows the address that its client connected to.
 const ADDRESS_LOST: u8 = 3;
 
+/// What becomes of the connections of an endpoint, or of a listener, old ones
+/// and those that are being made.
+#[derive(Default)]
+pub struct Order(AtomicU8);
+
+impl Order {
+    /// They go on.
+    pub fn keep(&self) {
+        self.0.store(NOT_PULLED, Ordering::Release);
+    }
+
+    /// They are reset because their endpoint is down; whether that is new.
+    pub fn reset_as_down(&self) -> bool {
+        self.0.swap(ENDPOINT_DOWN, Ordering::AcqRel) != ENDPOINT_DOWN
+    }
+
+    /// They are reset because the time for draining is over.
+    pub fn reset_as_drained(&self) {
+        self.0.store(DRAINED, Ordering::Release);
+    }
+
+    fn get(&self) -> u8 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 impl Held {
     /// Enter a connection of the calling task's core.
-    pub fn new(pool: Arc<Pool>, endpoint: EndpointId) -> Self {
+    pub fn new(listener: Arc<Listener>, endpoint: Arc<Endpoint>) -> Self {
         let leash = Arc::new(Leash {
-            pool,
+            listener,
             endpoint,
             pulled: AtomicU8::new(NOT_PULLED),
             of_age: AtomicBool::new(false),
@@ -69,9 +95,7 @@ impl Held {
         });
         moment::want();
         // The endpoint may have gone down while we connected to it.
-        if leash.pool.view().reset[endpoint.index()] {
-            leash.pull(ENDPOINT_DOWN);
-        } else if some_gone {
+        if !leash.obey() && some_gone {
             // And so may the address, in which case nobody else tells it.
             leash.pull(ADDRESS_LOST);
         }
@@ -107,6 +131,18 @@ impl Drop for Held {
 }
 
 impl Leash {
+    /// End the connection if that is ordered.
+    fn obey(&self) -> bool {
+        let order = match self.endpoint.order.get() {
+            NOT_PULLED => self.listener.order.get(),
+            order => order,
+        };
+        if order != NOT_PULLED {
+            self.pull(order);
+        }
+        order != NOT_PULLED
+    }
+
     fn pull(&self, why: u8) {
         self.tell(|| self.pulled.store(why, Ordering::Release));
     }
@@ -132,13 +168,10 @@ pub fn come_of_age() {
     });
 }
 
-/// End this core's connections to endpoints of `pool` that its view wants reset.
-pub fn pull_down(pool: &Arc<Pool>) {
-    let view = pool.view();
+/// End this core's connections that an [`Order`] says so of.
+pub fn obey() {
     each(|leash| {
-        if Arc::ptr_eq(&leash.pool, pool) && view.reset[leash.endpoint.index()] {
-            leash.pull(ENDPOINT_DOWN);
-        }
+        leash.obey();
     });
 }
 

@@ -8,7 +8,7 @@ use super::pipe;
 
 /// A counted, bounded number of connections.
 pub struct Budget {
-    most: u32,
+    most: AtomicU32,
     used: AtomicU32,
     refused: AtomicU64,
 }
@@ -17,7 +17,7 @@ impl Budget {
     /// At most `most` at a time; `None` is no bound.
     pub fn new(most: Option<u32>) -> Self {
         Self {
-            most: most.unwrap_or(u32::MAX),
+            most: AtomicU32::new(most.unwrap_or(u32::MAX)),
             used: AtomicU32::new(0),
             refused: AtomicU64::new(0),
         }
@@ -25,7 +25,12 @@ impl Budget {
 
     /// The bound.
     pub fn most(&self) -> u32 {
-        self.most
+        self.most.load(Ordering::Relaxed)
+    }
+
+    /// Another bound from now on; what is beyond it already stays.
+    pub fn set_most(&self, most: Option<u32>) {
+        self.most.store(most.unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// Taken now.
@@ -35,15 +40,16 @@ impl Budget {
 
     /// Whether one more would fit at this moment.
     pub fn has_room(&self) -> bool {
-        self.used() < self.most
+        self.used() < self.most()
     }
 
     /// Take one; each success is to be paired with one [`Budget::give_back`].
     pub fn take(&self) -> bool {
+        let most = self.most();
         let taken = self
             .used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                (used < self.most).then_some(used + 1)
+                (used < most).then_some(used + 1)
             })
             .is_ok();
         if !taken {
@@ -101,6 +107,18 @@ mod tests {
         assert!(!budget.take());
         assert_eq!(budget.take_refused(), 2);
         assert_eq!(budget.take_refused(), 0);
+        budget.give_back();
+        assert!(budget.take());
+    }
+
+    #[test]
+    fn narrower_bound_lets_what_is_there_go_on() {
+        let budget = Budget::new(None);
+        assert!(budget.take() && budget.take());
+        budget.set_most(Some(1));
+        assert!(!budget.take());
+        budget.give_back();
+        assert!(!budget.take());
         budget.give_back();
         assert!(budget.take());
     }

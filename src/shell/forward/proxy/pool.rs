@@ -7,24 +7,25 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::leash::Order;
 use super::limits::Budget;
+use super::resets::Resets;
 use crate::pure::balancer::{EndpointId, Key, Snapshot};
 use crate::pure::config::{TcpSettings, WhenNoneReady};
 
-/// One pool, shared by the cores.
+/// One pool, shared by the cores for as long as the document has it, whatever
+/// becomes of its endpoints.
 pub struct Pool {
     /// Its name in logs.
     pub name: String,
-    /// In document order; [`EndpointId`] is the index.
-    pub endpoints: Vec<Endpoint>,
-    /// What the document says about connecting.
-    pub settings: PoolSettings,
     view: watch::Sender<Arc<View>>,
+    resets: Resets,
     ticket: AtomicU64,
     refused: AtomicU64,
 }
 
 /// What the document says about connecting.
+#[derive(Clone, Debug, PartialEq)]
 pub struct PoolSettings {
     /// Time for one attempt.
     pub connect_timeout: Duration,
@@ -36,7 +37,8 @@ pub struct PoolSettings {
     pub tcp: TcpSettings,
 }
 
-/// One endpoint, shared by the cores.
+/// One endpoint, shared by the cores and by its connections, which it outlives
+/// in no document.
 pub struct Endpoint {
     /// Its name in logs.
     pub name: String,
@@ -44,24 +46,31 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// Open connections, bounded.
     pub budget: Budget,
+    /// What becomes of its connections.
+    pub order: Order,
 }
 
-/// What the cores know of a pool's endpoints at one moment.
+/// What the cores know of a pool at one moment.
 pub struct View {
     /// Readiness, weights and tiers.
     pub snapshot: Snapshot,
+    /// In document order; [`EndpointId`] is the index.
+    pub endpoints: Vec<Arc<Endpoint>>,
     /// By endpoint: its open connections are to be reset.
     pub reset: Vec<bool>,
+    /// What the document says about connecting.
+    pub settings: PoolSettings,
 }
 
 impl Pool {
-    /// A pool with its first view.
-    pub fn new(name: String, endpoints: Vec<Endpoint>, settings: PoolSettings, view: View) -> Self {
+    /// A pool with its first view; `resets` are those of the cores that carry
+    /// its connections.
+    pub fn new(name: String, view: View, resets: Resets) -> Self {
+        view.give_orders();
         Self {
             name,
-            endpoints,
-            settings,
             view: watch::Sender::new(Arc::new(view)),
+            resets,
             ticket: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
@@ -70,7 +79,11 @@ impl Pool {
     /// Replace the view in one step. Connections that it wants reset are reset
     /// by their cores at once.
     pub fn publish(&self, view: View) {
+        let some = view.give_orders();
         self.view.send_replace(Arc::new(view));
+        if some {
+            self.resets.carry_out();
+        }
     }
 
     /// The view of this moment.
@@ -81,11 +94,6 @@ impl Pool {
     /// To be told of new views.
     pub fn watch(&self) -> watch::Receiver<Arc<View>> {
         self.view.subscribe()
-    }
-
-    /// An endpoint by its position.
-    pub fn endpoint(&self, id: EndpointId) -> &Endpoint {
-        &self.endpoints[id.index()]
     }
 
     /// A new connection's ticket; one a connection, however often it retries,
@@ -103,19 +111,35 @@ impl Pool {
     pub fn take_refused(&self) -> u64 {
         self.refused.swap(0, Ordering::Relaxed)
     }
+}
+
+impl View {
+    /// Whether there is one to reset that was not.
+    fn give_orders(&self) -> bool {
+        let given = self.endpoints.iter().zip(&self.reset).map(|(endpoint, reset)| {
+            if *reset {
+                endpoint.order.reset_as_down()
+            } else {
+                endpoint.order.keep();
+                false
+            }
+        });
+        given.fold(false, |some, new| some | new)
+    }
 
     /// Choose an endpoint that is not in `tried` and take one of its
     /// connections, to be given back by the caller.
-    pub fn pick(&self, key: &Key, ticket: u64, tried: &[EndpointId]) -> Option<EndpointId> {
-        let view = self.view();
-        let load = |id: EndpointId| self.endpoint(id).budget.used();
-        let admit = |id: EndpointId| !tried.contains(&id) && self.endpoint(id).budget.has_room();
+    pub fn pick(&self, key: &Key, ticket: u64, tried: &[Arc<Endpoint>]) -> Option<&Arc<Endpoint>> {
+        let endpoint = |id: EndpointId| &self.endpoints[id.index()];
+        let load = |id: EndpointId| endpoint(id).budget.used();
+        let is_tried = |one: &Arc<Endpoint>| tried.iter().any(|tried| Arc::ptr_eq(tried, one));
+        let admit = |id: EndpointId| !is_tried(endpoint(id)) && endpoint(id).budget.has_room();
         // Another core may take the last connection between the choice and
         // ours; then the endpoint has no room and the next choice is another.
         loop {
-            let id = view.snapshot.pick(key, ticket, &load, &admit)?;
-            if self.endpoint(id).budget.take() {
-                return Some(id);
+            let chosen = endpoint(self.snapshot.pick(key, ticket, &load, &admit)?);
+            if chosen.budget.take() {
+                return Some(chosen);
             }
         }
     }

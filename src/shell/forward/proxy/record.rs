@@ -1,11 +1,12 @@
 //! What is written down about a connection.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Listener;
 use super::limits::Budget;
-use crate::pure::balancer::EndpointId;
+use super::pool::Endpoint;
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +64,7 @@ pub struct Record {
     /// When it was accepted.
     pub accepted: Instant,
     /// The endpoint it went to last, and how many connections that has, this one included.
-    pub endpoint: Option<EndpointId>,
+    pub endpoint: Option<Arc<Endpoint>>,
     /// How long the successful attempt to connect took.
     pub connecting: Option<Duration>,
     /// Attempts after the first.
@@ -95,7 +96,7 @@ impl Record {
             return;
         }
         let pool = &listener.pool;
-        let endpoint = self.endpoint.map(|id| pool.endpoint(id));
+        let endpoint = self.endpoint.as_deref();
         tracing::info!(
             target: "catamaran::connection",
             client = %self.client,

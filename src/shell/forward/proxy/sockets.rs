@@ -16,15 +16,21 @@ use crate::pure::config::TcpSettings;
 const BACKLOG: i32 = 4096;
 
 /// `copies` sockets on one address, among which the kernel spreads connections.
-/// Port 0 is a free port, the same for all.
+/// Port 0 is a free port, the same for all. `beside_ours`: other sockets of this
+/// process have the port already, and are to go on having it.
 ///
 /// The address need not exist yet (IP_FREEBIND): it may come with a virtual
 /// router. What is set here is inherited by every accepted connection.
-pub fn listen(bind: ListenAddr, tcp: &TcpSettings, copies: usize) -> io::Result<Vec<TcpListener>> {
+pub fn listen(
+    bind: ListenAddr,
+    tcp: &TcpSettings,
+    copies: usize,
+    beside_ours: bool,
+) -> io::Result<Vec<TcpListener>> {
     // Sockets that share a port would also share it with another process of
     // ours, and each would get half of the connections; one that does not
     // share finds out whether the port is free.
-    let port = bound(bind, false)?
+    let port = bound(bind, beside_ours)?
         .local_addr()?
         .as_socket()
         .map_or(bind.port, |address| address.port());
@@ -105,19 +111,21 @@ pub fn keep_watch(stream: &TcpStream, tcp: &TcpSettings) {
     let _ = notice_loss(SockRef::from(stream), tcp);
 }
 
-fn notice_loss(socket: SockRef<'_>, tcp: &TcpSettings) -> io::Result<()> {
-    if let Some(idle) = tcp.keepalive {
-        let between = (idle / 3).max(Duration::from_secs(1));
-        let keepalive = TcpKeepalive::new()
-            .with_time(idle)
-            .with_interval(between)
-            .with_retries(3);
-        socket.set_tcp_keepalive(&keepalive)?;
+/// Notice when the other side is lost; a listening socket hands it on to what
+/// it accepts from now on.
+pub fn notice_loss(socket: SockRef<'_>, tcp: &TcpSettings) -> io::Result<()> {
+    match tcp.keepalive {
+        Some(idle) => {
+            let between = (idle / 3).max(Duration::from_secs(1));
+            let keepalive = TcpKeepalive::new()
+                .with_time(idle)
+                .with_interval(between)
+                .with_retries(3);
+            socket.set_tcp_keepalive(&keepalive)?;
+        }
+        None => socket.set_keepalive(false)?,
     }
-    if tcp.user_timeout.is_some() {
-        socket.set_tcp_user_timeout(tcp.user_timeout)?;
-    }
-    Ok(())
+    socket.set_tcp_user_timeout(tcp.user_timeout)
 }
 
 /// Make closing this socket a reset instead of an orderly end.
