@@ -157,7 +157,7 @@ async fn life(mut world: World, service: Service) {
     system.ask(["systemctl", "start", "catamaran"]).unwrap();
     gains(&a, VIRTUAL).await;
     other.is("backup").await;
-    is_served(&worker).await;
+    is_served(&worker, 6443).await;
     let exposure = system
         .ask(["systemd-analyze", "security", "--no-pager", "catamaran"])
         .unwrap();
@@ -168,6 +168,8 @@ async fn life(mut world: World, service: Service) {
         "{exposure}"
     );
 
+    reloads(&system, &service, &worker).await;
+
     // One that hangs is killed and started anew by systemd; the other one helps out.
     let hung = system.property("catamaran", "MainPID");
     system.ask(["kill", "-STOP", &hung]).unwrap();
@@ -176,16 +178,39 @@ async fn life(mut world: World, service: Service) {
     gains(&a, VIRTUAL).await;
     assert_ne!(system.property("catamaran", "MainPID"), hung);
     assert_eq!(system.property("catamaran", "NRestarts"), "1");
-    is_served(&worker).await;
+    is_served(&worker, 6443).await;
 
     system.ask(["systemctl", "stop", "catamaran"]).unwrap();
     assert_eq!(system.property("catamaran", "Result"), "success");
     assert!(!daemon::has(&a, VIRTUAL));
     gains(&b, VIRTUAL).await;
-    is_served(&worker).await;
+    is_served(&worker, 6443).await;
     // Nothing but what the host had before.
     let addresses = run(&a, "ip -oneline -4 address show");
     assert_eq!(addresses.lines().count(), 2, "{addresses}");
+}
+
+/// Another document is read while the process goes on; a wrong one is refused.
+async fn reloads(system: &Systemd, service: &Service, worker: &Host) {
+    let process = system.property("catamaran", "MainPID");
+    let place = format!("/etc/catamaran/{}", service.file);
+    let mut document = service.document.clone();
+    document["listeners"]["second"] = json!({ "bind": ["*:7443"], "pool": "apiserver" });
+    put(system, &place, &service.text(&document));
+    system.ask(["systemctl", "reload", "catamaran"]).unwrap();
+    is_served(worker, 7443).await;
+
+    document["listeners"]["second"]["pool"] = json!("apisrever");
+    put(system, &place, &service.text(&document));
+    system.ask(["systemctl", "reload", "catamaran"]).unwrap_err();
+    let journal = system
+        .ask(["journalctl", "--unit=catamaran", "--no-pager"])
+        .unwrap();
+    assert!(journal.contains("listeners.second.pool"), "{journal}");
+    is_served(worker, 7443).await;
+    put(system, &place, &service.text(&service.document));
+    system.ask(["systemctl", "reload", "catamaran"]).unwrap();
+    assert_eq!(system.property("catamaran", "MainPID"), process);
 }
 
 /// The founding pair's second load balancer, where files are no secrets.
@@ -228,7 +253,7 @@ fn put(system: &Systemd, path: &str, text: &str) {
     assert!(shell.wait().unwrap().success());
 }
 
-async fn is_served(worker: &Host) {
+async fn is_served(worker: &Host, port: u16) {
     found("an answer at the virtual address", async || {
         let mut curl = Command::new("curl");
         curl.args([
@@ -240,7 +265,7 @@ async fn is_served(worker: &Host) {
             "--output",
             "/dev/null",
         ])
-        .arg(format!("https://{VIRTUAL}:6443/healthz"));
+        .arg(format!("https://{VIRTUAL}:{port}/healthz"));
         worker.within(|| curl.status().unwrap()).success().then_some(())
     })
     .await;
