@@ -180,6 +180,28 @@ async fn life(mut world: World, service: Service) {
     assert_eq!(system.property("catamaran", "NRestarts"), "1");
     is_served(&worker, 6443).await;
 
+    // What one that is killed has left is swept before the next one starts.
+    system
+        .ask([
+            "systemctl",
+            "kill",
+            "--kill-who=main",
+            "--signal=KILL",
+            "catamaran",
+        ])
+        .unwrap();
+    found("a second start", async || {
+        (system.property("catamaran", "NRestarts") == "2").then_some(())
+    })
+    .await;
+    gains(&a, VIRTUAL).await;
+    is_served(&worker, 6443).await;
+    let journal = journal(&system);
+    assert!(
+        journal.contains("removed a virtual address that a former life left"),
+        "{journal}"
+    );
+
     system.ask(["systemctl", "stop", "catamaran"]).unwrap();
     assert_eq!(system.property("catamaran", "Result"), "success");
     assert!(!daemon::has(&a, VIRTUAL));
@@ -211,6 +233,12 @@ async fn reloads(system: &Systemd, service: &Service, worker: &Host) {
     put(system, &place, &service.text(&service.document));
     system.ask(["systemctl", "reload", "catamaran"]).unwrap();
     assert_eq!(system.property("catamaran", "MainPID"), process);
+}
+
+fn journal(system: &Systemd) -> String {
+    system
+        .ask(["journalctl", "--unit=catamaran", "--no-pager"])
+        .unwrap()
 }
 
 /// The founding pair's second load balancer, where files are no secrets.

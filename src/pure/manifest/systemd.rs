@@ -29,6 +29,11 @@ fn service(needs: &Needs, node: Option<&str>) -> String {
     } else {
         ""
     };
+    let sweep = if needs.elections {
+        format!("# However it ended: a killed daemon removes nothing.\nExecStopPost={BINARY} sweep\n")
+    } else {
+        String::new()
+    };
     let homes = homes(needs);
     let Needs { start, stop, .. } = needs;
     format!(
@@ -55,7 +60,7 @@ ExecStartPre={BINARY} check
 ExecStart={BINARY} run
 # Waits until the new document is applied; a wrong one is refused as a whole.
 ExecReload={BINARY} reload
-{environment}Restart=on-failure
+{sweep}{environment}Restart=on-failure
 RestartSec=1s
 # A wrong document does not get better by trying again.
 RestartPreventExitStatus=2
