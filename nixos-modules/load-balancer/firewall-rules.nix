@@ -8,7 +8,9 @@ let
     ipv6 = "ff02::12";
   };
 
-  whenNot = null': value: text: if value == null' then "" else text;
+  whenNot =
+    null': value: text:
+    if value == null' then "" else text;
 
   iptables =
     peer:
@@ -30,7 +32,9 @@ let
     concatStringsSep " " (
       filter (part: part != "") [
         (whenNot null peer.interface "iifname \"${peer.interface}\"")
-        (if peer.source == null then "${ip} daddr ${group.${peer.family}}" else "${ip} saddr ${peer.source}")
+        (
+          if peer.source == null then "${ip} daddr ${group.${peer.family}}" else "${ip} saddr ${peer.source}"
+        )
         "meta l4proto 112 accept"
       ]
     );

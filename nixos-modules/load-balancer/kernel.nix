@@ -11,7 +11,8 @@ let
   inherit (import ./load-plan.nix { inherit config lib; }) needs;
 
   # In sysctl's names, dots of an interface's name are slashes.
-  settingOf = name: interface: "net.ipv4.conf.${builtins.replaceStrings [ "." ] [ "/" ] interface}.${name}";
+  settingOf =
+    name: interface: "net.ipv4.conf.${builtins.replaceStrings [ "." ] [ "/" ] interface}.${name}";
   onEach =
     name: value:
     listToAttrs (

@@ -101,6 +101,5 @@ in
     };
   };
 
-  config.services.catamaran.document =
-    (import ./load-plan.nix { inherit config lib; }).document;
+  config.services.catamaran.document = (import ./load-plan.nix { inherit config lib; }).document;
 }

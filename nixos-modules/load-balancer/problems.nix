@@ -19,8 +19,7 @@ let
   listed = concatStringsSep ", ";
   sayWhen = condition: sentence: if condition then [ sentence ] else [ ];
   withoutLength = address: elemAt (match "([^/]*)(/.*)?" address) 0;
-  isInStore =
-    path: substring 0 (stringLength builtins.storeDir + 1) path == "${builtins.storeDir}/";
+  isInStore = path: substring 0 (stringLength builtins.storeDir + 1) path == "${builtins.storeDir}/";
 in
 {
   # `networking.hostName`.

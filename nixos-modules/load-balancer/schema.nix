@@ -68,11 +68,26 @@ let
 
   # Keys of the document, in descriptions, become names of options.
   allKeys = filter (key: tail (wordsOf key) != [ ]) (
-    concatLists (map (table: attrNames (table.properties or { })) ([ schema ] ++ attrValues schema."$defs"))
+    concatLists (
+      map (table: attrNames (table.properties or { })) ([ schema ] ++ attrValues schema."$defs")
+    )
   );
-  inNix = replaceStrings (concatLists (map (key: [ "`${key}`" "`${key} " ]) allKeys)) (
-    concatLists (map (key: [ "`${nixName key}`" "`${nixName key} " ]) allKeys)
-  );
+  inNix =
+    replaceStrings
+      (concatLists (
+        map (key: [
+          "`${key}`"
+          "`${key} "
+        ]) allKeys
+      ))
+      (
+        concatLists (
+          map (key: [
+            "`${nixName key}`"
+            "`${nixName key} "
+          ]) allKeys
+        )
+      );
 
   # Values whose unit is part of the text; the daemon knows which ones make sense.
   units =
@@ -110,7 +125,9 @@ let
   unitOf =
     node:
     let
-      references = filter (other: other ? "$ref" && units ? ${referred other}) ([ node ] ++ alternatives node);
+      references = filter (other: other ? "$ref" && units ? ${referred other}) (
+        [ node ] ++ alternatives node
+      );
     in
     if references == [ ] then null else units.${referred (head references)};
 

@@ -16,19 +16,16 @@ let
 
   unit = "catamaran.service";
 
-  isInStore =
-    path: substring 0 (stringLength builtins.storeDir + 1) path == "${builtins.storeDir}/";
+  isInStore = path: substring 0 (stringLength builtins.storeDir + 1) path == "${builtins.storeDir}/";
 
   # `at` is a table of the document, whose `keys` name files.
   secretsOf =
     prefix: keys: at:
-    map
-      (key: {
-        name = key;
-        credential = "${prefix}-${key}";
-        path = at.${key};
-      })
-      (filter (key: hasAttr key at && at.${key} != null && !isInStore at.${key}) keys);
+    map (key: {
+      name = key;
+      credential = "${prefix}-${key}";
+      path = at.${key};
+    }) (filter (key: hasAttr key at && at.${key} != null && !isInStore at.${key}) keys);
 
   ofRouter = name: secretsOf "virtual-router-${name}" [ "pass-file" ];
   ofCheck =

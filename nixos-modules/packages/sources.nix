@@ -22,8 +22,7 @@ let
       filter =
         file: _:
         any (
-          part:
-          part == below file || startsWith "${part}/" (below file) || startsWith "${below file}/" part
+          part: part == below file || startsWith "${part}/" (below file) || startsWith "${below file}/" part
         ) wanted;
     };
 

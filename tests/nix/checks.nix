@@ -16,11 +16,10 @@ let
     run = testers.runNixOSTest;
   };
 
-  formatting =
-    pkgs.runCommand "catamaran-formatting" { nativeBuildInputs = [ pkgs.nixfmt ]; } ''
-      find ${root} -name '*.nix' -exec nixfmt --check {} +
-      touch "$out"
-    '';
+  formatting = pkgs.runCommand "catamaran-formatting" { nativeBuildInputs = [ pkgs.nixfmt ]; } ''
+    find ${root} -name '*.nix' -exec nixfmt --check {} +
+    touch "$out"
+  '';
 in
 {
   checks = packages // networks.checks // { inherit formatting; };

@@ -8,7 +8,12 @@ let
     system = "x86_64-linux";
     overlays = lib.optional isOld (import ./old-packages.nix);
   };
-  machine = node: { imports = [ node ./old-release.nix ]; };
+  machine = node: {
+    imports = [
+      node
+      ./old-release.nix
+    ];
+  };
   old = import (nixpkgs + "/nixos/lib/testing-python.nix") { system = "x86_64-linux"; };
   run =
     test:

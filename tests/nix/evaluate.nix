@@ -110,19 +110,29 @@ let
   snapshot =
     system:
     listToAttrs (
-      filter (entry: !(lib.elem entry.value [ null "" { } [ ] ])) (
-        map (name: {
-          inherit name;
-          value =
-            let
-              path = lib.splitString "." name;
-            in
-            if lib.hasAttrByPath path system.options then
-              defined (lib.getAttrFromPath path system.options)
-            else
-              null;
-        }) looked
-      )
+      filter
+        (
+          entry:
+          !(lib.elem entry.value [
+            null
+            ""
+            { }
+            [ ]
+          ])
+        )
+        (
+          map (name: {
+            inherit name;
+            value =
+              let
+                path = lib.splitString "." name;
+              in
+              if lib.hasAttrByPath path system.options then
+                defined (lib.getAttrFromPath path system.options)
+              else
+                null;
+          }) looked
+        )
     );
 
   hosts = import file { inherit modules; };

@@ -36,7 +36,8 @@ let
     module:
     let
       loaded = lib.load arguments module;
-      own = if loaded ? options || loaded ? imports || loaded ? config then loaded.options or { } else { };
+      own =
+        if loaded ? options || loaded ? imports || loaded ? config then loaded.options or { } else { };
     in
     foldl' merged own (map optionsOf (loaded.imports or [ ]));
   merged =

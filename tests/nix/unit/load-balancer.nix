@@ -23,8 +23,7 @@ let
       addresses = [ "192.0.2.250/24" ];
     };
   };
-  withRouter =
-    router: pair // { virtual-routers.web = pair.virtual-routers.web // router; };
+  withRouter = router: pair // { virtual-routers.web = pair.virtual-routers.web // router; };
   needs =
     document:
     needsOf {
@@ -203,7 +202,10 @@ in
   };
 
   "advertisements on another interface come from addresses that nobody knows" = {
-    expr = (needs (withRouter { interface = "eth7"; })).peers;
+    expr =
+      (needs (withRouter {
+        interface = "eth7";
+      })).peers;
     expected = [
       {
         family = "ipv4";
@@ -214,7 +216,10 @@ in
   };
 
   "advertisements of IPv6 come from link-local addresses" = {
-    expr = (needs (withRouter { addresses = [ "2001:db8::250/64" ]; })).peers;
+    expr =
+      (needs (withRouter {
+        addresses = [ "2001:db8::250/64" ];
+      })).peers;
     expected = [
       {
         family = "ipv6";
