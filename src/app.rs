@@ -240,7 +240,6 @@ impl App {
     /// ready the addresses go without waiting for anybody.
     pub async fn hand_over(&mut self, hurry: impl Future<Output = ()>) {
         self.phase.send_replace(Phase::Ending);
-        self.trackers = Trackers::default();
         if let Some(election) = self.election.take() {
             election.stop(hurry).await;
         }

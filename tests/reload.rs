@@ -11,9 +11,10 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use catamaran::app::status::Status;
 use catamaran::commands::lab::enclosure::FOLDER;
@@ -463,6 +464,11 @@ impl Drop for Ends<'_> {
     }
 }
 
+const RELOADS: usize = 24;
+
+/// Requests from one reload to the next.
+const BETWEEN_RELOADS: usize = 300;
+
 #[test]
 fn clients_under_load_do_not_notice_reloads() {
     enclosed(async |mut world| {
@@ -490,14 +496,17 @@ fn clients_under_load_do_not_notice_reloads() {
         let documents = [replaced(&["one"]), replaced(&["two"]), settings, more];
         let (lb, client) = started(&mut world, &documents[0]).await;
         let (over, served) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let failed = Mutex::new(Vec::<String>::new());
         let request = || -> io::Result<()> {
             let mut connection = Connection::to(&client, "192.0.2.1:80")?;
             connection.stream.write_all(b"ask")?;
             connection.stream.shutdown(Shutdown::Write)?;
             let mut answer = String::new();
             connection.stream.read_to_string(&mut answer)?;
-            assert_eq!(answer, "ask");
-            Ok(())
+            match answer.as_str() {
+                "ask" => Ok(()),
+                other => Err(io::Error::other(other)),
+            }
         };
         thread::scope(|scope| {
             // Also when a reload fails.
@@ -505,28 +514,28 @@ fn clients_under_load_do_not_notice_reloads() {
             for _ in 0..4 {
                 scope.spawn(|| {
                     while !over.load(Ordering::Relaxed) {
-                        let failed = request().err();
-                        let before = served.fetch_add(1, Ordering::Relaxed);
-                        assert!(failed.is_none(), "request {before}: {failed:?}");
+                        match request() {
+                            Ok(()) => drop(served.fetch_add(1, Ordering::Relaxed)),
+                            Err(error) => failed.lock().unwrap().push(error.to_string()),
+                        }
                     }
                 });
             }
-            let mut reloads = 0;
-            for document in documents.iter().cycle().skip(1).take(24) {
-                let until = served.load(Ordering::Relaxed) + 200;
-                let began = std::time::Instant::now();
-                while served.load(Ordering::Relaxed) < until && began.elapsed() < PATIENCE {
+            for document in documents.iter().cycle().skip(1).take(RELOADS) {
+                let until = served.load(Ordering::Relaxed) + BETWEEN_RELOADS;
+                let began = Instant::now();
+                while served.load(Ordering::Relaxed) < until {
+                    let so_far = failed.lock().unwrap().clone();
+                    assert_eq!(so_far, [""; 0]);
+                    assert!(began.elapsed() < PATIENCE, "nobody is served");
                     thread::sleep(Duration::from_millis(1));
                 }
-                // A client that has failed serves no more, and the scope says so.
                 reloaded(&lb, document);
-                reloads += 1;
             }
-            assert_eq!(reloads, 24);
         });
+        assert_eq!(failed.into_inner().unwrap(), [""; 0]);
         let served = served.into_inner();
-        assert!(served > 24 * 200, "{served}");
-        println!("{served} requests, 24 reloads, none failed");
+        assert!(served >= RELOADS * BETWEEN_RELOADS, "{served}");
         assert_eq!(log(&lb.host).matches("endpoint is down").count(), 0);
     });
 }

@@ -304,8 +304,12 @@ impl<'a> Interface<'a> {
 
     /// Whether it is there and frames pass.
     async fn carries(&self) -> bool {
-        let link = self.netlink.link(self.name).await;
-        link.is_ok_and(|link| link.is_some_and(|link| link.state.carrier))
+        let (netlink, name) = (self.netlink.clone(), self.name.to_string());
+        // Whoever asks may be ended meanwhile, and netlink complains of an answer
+        // that nobody wants any more.
+        let link = tokio::spawn(async move { netlink.link(&name).await });
+        let link = link.await.ok().and_then(Result::ok).flatten();
+        link.is_some_and(|link| link.state.carrier)
     }
 
     /// Wait until something may have changed.
