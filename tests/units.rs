@@ -12,8 +12,8 @@ mod systemd;
 mod unit;
 
 use std::fs;
-use std::io::Write;
-use std::net::IpAddr;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -212,9 +212,12 @@ async fn life(mut world: World, service: Service) {
     assert_eq!(addresses.lines().count(), 2, "{addresses}");
 }
 
-/// Another document is read while the process goes on; a wrong one is refused.
+/// Another document is read while the process and a connection go on; a wrong one
+/// is refused.
 async fn reloads(system: &Systemd, service: &Service, worker: &Host) {
     let process = system.property("catamaran", "MainPID");
+    let mut held = worker.within(|| TcpStream::connect((VIRTUAL, 6443))).unwrap();
+    held.set_nonblocking(true).unwrap();
     let place = format!("/etc/catamaran/{}", service.file);
     let mut document = service.document.clone();
     document["listeners"]["second"] = json!({ "bind": ["*:7443"], "pool": "apiserver" });
@@ -233,6 +236,8 @@ async fn reloads(system: &Systemd, service: &Service, worker: &Host) {
     put(system, &place, &service.text(&service.document));
     system.ask(["systemctl", "reload", "catamaran"]).unwrap();
     assert_eq!(system.property("catamaran", "MainPID"), process);
+    let nothing = held.read(&mut [0]).unwrap_err();
+    assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
 }
 
 fn journal(system: &Systemd) -> String {
