@@ -152,15 +152,17 @@ fn make_cluster_gives_a_system_for_every_machine() {
 }
 
 #[test]
-fn founding_example_is_short_and_in_the_readme() {
+fn founding_example_is_short_and_in_the_readmes() {
     let text = fs::read_to_string(format!("{}/{EXAMPLES}/founding.nix", nix::ROOT)).unwrap();
     let lines = text.lines().count();
     assert!(lines <= 40, "{lines} lines");
-    let readme = fs::read_to_string(format!("{}/nixos-modules/README.md", nix::ROOT)).unwrap();
-    assert!(
-        readme.contains(&format!("```nix\n{text}```\n")),
-        "the example in the README is another one"
-    );
+    for readme in ["README.md", "nixos-modules/README.md"] {
+        let shown = fs::read_to_string(format!("{}/{readme}", nix::ROOT)).unwrap();
+        assert!(
+            shown.contains(&format!("```nix\n{text}```\n")),
+            "the example in {readme} is another one"
+        );
+    }
 }
 
 #[test]
