@@ -44,7 +44,7 @@ stdenv.mkDerivation {
   checkPhase = ''
     runHook preCheck
     for name in ${names}; do
-      (catamaran probe --plugin file:plugins/built/$name.wasm --endpoint 127.0.0.1:1 || true) | tee said
+      (catamaran probe --plugin file:plugins/built/$name.wasm --insecure --endpoint 127.0.0.1:1 || true) | tee said
       grep --quiet refused: said
     done
     runHook postCheck
