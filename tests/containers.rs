@@ -4,11 +4,12 @@
 
 #[path = "support/enclosed.rs"]
 mod enclosed;
+#[path = "support/installed.rs"]
+mod installed;
 #[path = "support/podman.rs"]
 mod podman;
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
@@ -16,6 +17,7 @@ use catamaran::app::status::Status;
 use catamaran::commands::lab::enclosure::FOLDER;
 use catamaran::commands::lab::world::{Host, World};
 use enclosed::{enclosed_as_root, found, run};
+use installed::possible;
 use nix::sys::signal::{Signal, kill};
 use podman::Podman;
 
@@ -26,26 +28,6 @@ fn founding() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests/founding.toml");
     let text = fs::read_to_string(path).unwrap();
     text.replace(r#"ca = "/etc/kubernetes/pki/ca.crt""#, "verify = false")
-}
-
-/// Whether there can be containers here; otherwise it is said, where nobody
-/// captures it. In CI there have to be.
-fn can_be() -> bool {
-    let Some(why) = Podman::is_missing() else {
-        return true;
-    };
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "in CI there have to be containers: {why}"
-    );
-    let thread = std::thread::current();
-    // A closed standard error is no reason to fail.
-    drop(writeln!(
-        std::io::stderr(),
-        "SKIPPED: {}: {why}",
-        thread.name().unwrap_or("a test")
-    ));
-    false
 }
 
 /// An image that this very binary makes; its id.
@@ -124,7 +106,7 @@ async fn is_served(client: &Host) {
 
 #[test]
 fn founding_case_runs_out_of_containers_and_survives_the_death_of_one() {
-    if !can_be() {
+    if !possible(Podman::is_missing()) {
         return;
     }
     enclosed_as_root(async |mut world| {
@@ -197,7 +179,7 @@ fn founding_case_runs_out_of_containers_and_survives_the_death_of_one() {
 
 #[test]
 fn capability_that_is_missing_is_named() {
-    if !can_be() {
+    if !possible(Podman::is_missing()) {
         return;
     }
     enclosed_as_root(async |mut world| {
@@ -222,7 +204,7 @@ fn capability_that_is_missing_is_named() {
 
 #[test]
 fn balancer_alone_wants_no_capability_and_its_document_may_be_a_variable() {
-    if !can_be() {
+    if !possible(Podman::is_missing()) {
         return;
     }
     enclosed_as_root(async |_: World| {

@@ -17,17 +17,21 @@ pub fn installed(programs: &[&str]) -> bool {
         return true;
     }
     let missing = missing.join(" ");
+    possible(Some(format!("no {missing} (apt-get install {missing})")))
+}
+
+/// Whether nothing is missing that the calling test needs. Otherwise it is to end
+/// at once, and has said why where nobody captures it; in CI that is a failure.
+pub fn possible(missing: Option<String>) -> bool {
+    let Some(why) = missing else { return true };
     assert!(
         std::env::var_os("CI").is_none(),
-        "{missing} is not installed, and in CI it has to be"
+        "in CI this must not be so: {why}"
     );
     let thread = std::thread::current();
+    let name = thread.name().unwrap_or("a test");
     // A closed standard error is no reason to fail.
-    drop(writeln!(
-        std::io::stderr(),
-        "SKIPPED: {}: no {missing} (apt-get install {missing})",
-        thread.name().unwrap_or("a test")
-    ));
+    drop(writeln!(std::io::stderr(), "SKIPPED: {name}: {why}"));
     false
 }
 
