@@ -143,8 +143,8 @@ fn import_that_a_check_may_not_use_is_refused_by_name() {
         "the plugin imports wasi:sockets/tcp@0.2.0, which a check may not use"
     );
     for strange in [
-        "catamaran:health/clock@0.1.0",
-        "catamaran:healthy/log@0.1.0",
+        "catamaran:health/files@1.0.0",
+        "catamaran:healthy/log@1.0.0",
         "env",
     ] {
         assert_eq!(
@@ -153,8 +153,8 @@ fn import_that_a_check_may_not_use_is_refused_by_name() {
         );
     }
     assert_eq!(
-        refusal("catamaran:health/log@0.2.0"),
-        "the plugin is made for version 0.2.0 of the contract; this host serves 0.1.0"
+        refusal("catamaran:health/log@1.1.0"),
+        "the plugin is made for version 1.1.0 of the contract; this host serves 1.x up to 1.0"
     );
 }
 

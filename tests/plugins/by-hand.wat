@@ -1,7 +1,7 @@
 ;; The least component that can be a check; tests/plugin_fence.rs puts the
-;; functions in. Its types are those of plugins/wit/health.wit.
+;; functions in. Its types are those of plugins/wit.
 (component
-    (import "catamaran:health/types@0.1.0" (instance $types
+    (import "catamaran:health/types@1.0.0" (instance $types
         (type $e (record
             (field "name" string) (field "address" string) (field "port" u16)
             (field "server-name" (option string)) (field "tls" bool)))
@@ -10,7 +10,7 @@
         (export "request" (type (eq $r)))
         (type $v (variant (case "healthy" string) (case "degraded" string) (case "unhealthy" string)))
         (export "verdict" (type (eq $v)))))
-    (import "catamaran:health/http@0.1.0" (instance $http
+    (import "catamaran:health/http@1.0.0" (instance $http
         (type $e (variant
             (case "denied" string) (case "refused") (case "unreachable" string) (case "timed-out")
             (case "closed") (case "tls" string) (case "protocol" string) (case "too-large")))

@@ -4,30 +4,17 @@
 //! its own, and explains the answers that puzzle people: which subcheck fails,
 //! anonymous access switched off, clear text sent to an HTTPS port.
 
-use catamaran_check_kit::http::{HttpRequest, Response};
-use catamaran_check_kit::{Error, Guest, Request, Verdict, config, export, http, quote, reason};
+use catamaran_check::http::{HttpRequest, Response};
+use catamaran_check::{Check, Error, Failure, Request, Verdict, export, quote, reason};
 use serde::Deserialize;
 
 /// A full verbose answer has some 50 lines of 50 bytes; this leaves room.
 const BODY_AT_MOST: u32 = 64 * 1024;
 
-struct ApiserverHealthz;
-export!(ApiserverHealthz);
-
-impl Guest for ApiserverHealthz {
-    fn check(request: Request) -> Result<Verdict, String> {
-        let config = Config::read(&request.config)?;
-        Ok(match http::request(&config.request()) {
-            Ok(response) => judge(&response),
-            Err(error) => Verdict::Unhealthy(config.failure(&error, &request)),
-        })
-    }
-}
-
 /// The check's `config`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Config {
+struct ApiserverHealthz {
     /// `/healthz`, `/livez` or `/readyz`, or one subcheck such as `/livez/ping`.
     path: String,
     /// Subchecks to leave out, such as `etcd`.
@@ -37,7 +24,9 @@ struct Config {
     verbose: bool,
 }
 
-impl Default for Config {
+export!(ApiserverHealthz);
+
+impl Default for ApiserverHealthz {
     fn default() -> Self {
         Self {
             path: "/healthz".into(),
@@ -47,12 +36,11 @@ impl Default for Config {
     }
 }
 
-impl Config {
-    fn read(text: &str) -> Result<Self, String> {
-        let config: Self = config(text)?;
-        let (path, query) = config.path.split_once('?').unwrap_or((&config.path, ""));
-        if !query.is_empty() || config.path.ends_with('?') {
-            return Err("config: `path` has a query; use the keys `exclude` and `verbose` instead".into());
+impl Check for ApiserverHealthz {
+    fn validate(&self) -> Result<(), String> {
+        let (path, query) = self.path.split_once('?').unwrap_or((&self.path, ""));
+        if !query.is_empty() || self.path.ends_with('?') {
+            return Err("`path` has a query; use the keys `exclude` and `verbose` instead".into());
         }
         let subcheck = ["/healthz", "/livez", "/readyz"]
             .iter()
@@ -60,24 +48,33 @@ impl Config {
             .filter(|rest| rest.is_empty() || rest.strip_prefix('/').is_some_and(name))
             .ok_or_else(|| {
                 format!(
-                    "config: `path` is {}; an apiserver has /healthz, /livez and /readyz, and subchecks such as /livez/ping",
+                    "`path` is {}; an apiserver has /healthz, /livez and /readyz, and subchecks such as /livez/ping",
                     quote(path.as_bytes(), 60)
                 )
             })?;
-        if let Some(bad) = config.exclude.iter().find(|exclude| !name(exclude)) {
+        if let Some(bad) = self.exclude.iter().find(|exclude| !name(exclude)) {
             return Err(format!(
-                "config: `exclude` has {}; it lists names of subchecks such as \"etcd\"",
+                "`exclude` has {}; it lists names of subchecks such as \"etcd\"",
                 quote(bad.as_bytes(), 60)
             ));
         }
-        if !subcheck.is_empty() && !config.exclude.is_empty() {
+        if !subcheck.is_empty() && !self.exclude.is_empty() {
             return Err(format!(
-                "config: `exclude` does nothing with one subcheck as `path` ({path})"
+                "`exclude` does nothing with one subcheck as `path` ({path})"
             ));
         }
-        Ok(config)
+        Ok(())
     }
 
+    fn probe(&self, request: &Request) -> Result<Verdict, Failure> {
+        Ok(match self.request().send() {
+            Ok(response) => judge(&response),
+            Err(error) => Verdict::Unhealthy(self.failure(&error, request)),
+        })
+    }
+}
+
+impl ApiserverHealthz {
     fn request(&self) -> HttpRequest {
         let verbose = self.verbose.then(|| "verbose".to_owned());
         let excludes = self.exclude.iter().map(|exclude| format!("exclude={exclude}"));
@@ -185,8 +182,10 @@ fn list(names: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use catamaran_check::read;
+
     use super::*;
-    use catamaran_check_kit::Endpoint;
+    use catamaran_check::Endpoint;
 
     fn answer(status: u16, body: &str) -> Response {
         Response {
@@ -205,7 +204,7 @@ mod tests {
     }
 
     fn path(config: &str) -> String {
-        Config::read(config).unwrap().request().path
+        read::<ApiserverHealthz>(config).unwrap().request().path
     }
 
     const WELL: &str = "[+]ping ok\n[+]log ok\n[+]etcd ok\n[+]poststarthook/start-kube-apiserver-admission-initializer ok\nhealthz check passed\n";
@@ -301,7 +300,7 @@ mod tests {
             config: "{}".into(),
             timeout_ms,
         };
-        let readyz = Config::read(r#"{"path": "/readyz"}"#).unwrap();
+        let readyz = read::<ApiserverHealthz>(r#"{"path": "/readyz"}"#).unwrap();
         assert!(
             readyz
                 .failure(&Error::TimedOut, &request(1_000))
@@ -309,7 +308,7 @@ mod tests {
         );
         assert_eq!(readyz.failure(&Error::TimedOut, &request(6_000)), "timed out");
         assert_eq!(
-            Config::default().failure(&Error::TimedOut, &request(1_000)),
+            ApiserverHealthz::default().failure(&Error::TimedOut, &request(1_000)),
             "timed out"
         );
         assert_eq!(
@@ -333,12 +332,14 @@ mod tests {
             r#"{"exclude": "etcd"}"#,
         ] {
             assert!(
-                Config::read(text).expect_err(text).starts_with("config: "),
+                read::<ApiserverHealthz>(text)
+                    .expect_err(text)
+                    .starts_with("config: "),
                 "{text}"
             );
         }
         assert_eq!(
-            Config::read(r#"{"paths": "/"}"#).unwrap_err(),
+            read::<ApiserverHealthz>(r#"{"paths": "/"}"#).unwrap_err(),
             "config: unknown key `paths`, expected one of `path`, `exclude`, `verbose`"
         );
     }

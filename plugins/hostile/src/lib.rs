@@ -5,21 +5,19 @@
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use catamaran_check_kit::http::{Header, HttpRequest};
-use catamaran_check_kit::{
-    Error, Guest, Request, Verdict, config, connection, export, http, log, quote, reason,
+use catamaran_check::http::{Header, HttpRequest};
+use catamaran_check::{
+    Check, Error, Failure, Request, Verdict, connection, export, http, log, quote, reason,
 };
 use serde::Deserialize;
-
-struct Hostile;
-export!(Hostile);
 
 /// The check's `config`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Config {
+struct Hostile {
     r#do: Deed,
 }
+export!(Hostile);
 
 /// What to do.
 #[derive(Debug, Deserialize)]
@@ -89,10 +87,9 @@ enum Deed {
 
 const MANY: usize = 16 * 1024 * 1024;
 
-impl Guest for Hostile {
-    fn check(request: Request) -> Result<Verdict, String> {
-        let config: Config = config(&request.config)?;
-        Ok(match config.r#do {
+impl Check for Hostile {
+    fn probe(&self, _: &Request) -> Result<Verdict, Failure> {
+        Ok(match self.r#do {
             Deed::Loop => {
                 let mut count = 0u64;
                 loop {
@@ -142,7 +139,7 @@ impl Guest for Hostile {
                 Verdict::Healthy("logged".into())
             }
             Deed::HugeVerdict => Verdict::Healthy("x".repeat(MANY)),
-            Deed::HugeError => return Err("x".repeat(MANY)),
+            Deed::HugeError => return Err(Failure::Fault("x".repeat(MANY))),
             Deed::UglyVerdict => Verdict::Healthy("fine\x1b[2J\r\nlevel=error forged\u{202e}\0".into()),
             Deed::HostCallLoop => loop {
                 log::log(log::Level::Debug, "again");
@@ -199,7 +196,7 @@ impl Guest for Hostile {
                 Verdict::Healthy(format!("probe {}", SERVED.fetch_add(1, Ordering::Relaxed) + 1))
             }
             Deed::Unhealthy => Verdict::Unhealthy("told to".into()),
-            Deed::Error => return Err("told to".into()),
+            Deed::Error => return Err(Failure::Fault("told to".into())),
             Deed::Degraded => Verdict::Degraded("told to".into()),
             Deed::Healthy => Verdict::Healthy("told to".into()),
         })

@@ -6,34 +6,16 @@ mod statuses;
 
 use std::collections::BTreeMap;
 
-use catamaran_check_kit::http::{Header, HttpRequest, Response};
-use catamaran_check_kit::{Guest, Request, Verdict, config, export, http, quote, reason};
+use catamaran_check::http::{BODY_AT_MOST, Header, HttpRequest, Response, SEND_AT_MOST};
+use catamaran_check::{Check, Failure, Request, Verdict, export, quote};
 use serde::Deserialize;
 
 use statuses::Statuses;
 
-/// The most bytes of an answer's body the contract gives a plugin.
-const BODY_AT_MOST: u32 = 1024 * 1024;
-/// The most bytes of a request's body the contract takes.
-const SEND_AT_MOST: usize = 64 * 1024;
-
-struct Http;
-export!(Http);
-
-impl Guest for Http {
-    fn check(request: Request) -> Result<Verdict, String> {
-        let config = Config::read(&request.config)?;
-        Ok(match http::request(&config.request()) {
-            Ok(response) => config.judge(&response),
-            Err(error) => Verdict::Unhealthy(reason(&error)),
-        })
-    }
-}
-
 /// The check's `config`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Config {
+struct Http {
     /// Request method.
     method: String,
     /// Path, and query if any.
@@ -50,7 +32,9 @@ struct Config {
     contains: Option<String>,
 }
 
-impl Default for Config {
+export!(Http);
+
+impl Default for Http {
     fn default() -> Self {
         Self {
             method: "GET".into(),
@@ -64,72 +48,73 @@ impl Default for Config {
     }
 }
 
-impl Config {
-    fn read(text: &str) -> Result<Self, String> {
-        let config: Self = config(text)?;
+impl Check for Http {
+    fn validate(&self) -> Result<(), String> {
         let quoted = |text: &str| quote(text.as_bytes(), 60);
-        if config.method.is_empty() || !config.method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        if self.method.is_empty() || !self.method.bytes().all(|byte| byte.is_ascii_uppercase()) {
             return Err(format!(
-                "config: `method` is {}; it is a word in capitals such as GET",
-                quoted(&config.method)
+                "`method` is {}; it is a word in capitals such as GET",
+                quoted(&self.method)
             ));
         }
-        if config.method == "CONNECT" {
-            return Err("config: `method` CONNECT opens a tunnel and answers no check".into());
+        if self.method == "CONNECT" {
+            return Err("`method` CONNECT opens a tunnel and answers no check".into());
         }
-        if !config.path.starts_with('/') || !config.path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if !self.path.starts_with('/') || !self.path.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(format!(
-                "config: `path` is {}; it begins with / and has no spaces (write them as %20)",
-                quoted(&config.path)
+                "`path` is {}; it begins with / and has no spaces (write them as %20)",
+                quoted(&self.path)
             ));
         }
-        if config.path.contains('#') {
-            return Err("config: `path` has a #; what follows it is never sent to a server".into());
+        if self.path.contains('#') {
+            return Err("`path` has a #; what follows it is never sent to a server".into());
         }
-        for (name, value) in &config.headers {
+        for (name, value) in &self.headers {
             if name.is_empty() || !name.bytes().all(token) {
-                return Err(format!("config: {} is no header name", quoted(name)));
+                return Err(format!("{} is no header name", quoted(name)));
             }
             let lower = name.to_ascii_lowercase();
             if matches!(
                 lower.as_str(),
                 "connection" | "content-length" | "transfer-encoding"
             ) {
-                return Err(format!(
-                    "config: header `{name}` is set by the load balancer itself"
-                ));
+                return Err(format!("header `{name}` is set by the load balancer itself"));
             }
-            if lower == "host" && config.host.is_some() {
-                return Err("config: `host` and a `Host` header are both given; leave one out".into());
+            if lower == "host" && self.host.is_some() {
+                return Err("`host` and a `Host` header are both given; leave one out".into());
             }
             if !value.bytes().all(field) {
-                return Err(format!(
-                    "config: the value of header `{name}` has control characters"
-                ));
+                return Err(format!("the value of header `{name}` has control characters"));
             }
         }
         let unfit = |host: &&String| host.is_empty() || !host.bytes().all(|byte| byte.is_ascii_graphic());
-        if let Some(host) = config.host.as_ref().filter(unfit) {
+        if let Some(host) = self.host.as_ref().filter(unfit) {
             return Err(format!(
-                "config: `host` is {}; it is a name, with `:port` if needed",
+                "`host` is {}; it is a name, with `:port` if needed",
                 quoted(host)
             ));
         }
-        if config.body.len() > SEND_AT_MOST {
-            return Err("config: `body` is over 64 KiB".into());
+        if self.body.len() > SEND_AT_MOST {
+            return Err("`body` is over 64 KiB".into());
         }
-        match &config.contains {
+        match &self.contains {
             Some(text) if text.is_empty() => {
-                return Err("config: `contains` is empty; leave it out to accept any body".into());
+                return Err("`contains` is empty; leave it out to accept any body".into());
             }
-            Some(_) if config.method == "HEAD" => {
-                return Err("config: `contains` needs a body, and HEAD has none; use GET".into());
+            Some(_) if self.method == "HEAD" => {
+                return Err("`contains` needs a body, and HEAD has none; use GET".into());
             }
             _ => {}
         }
-        Ok(config)
+        Ok(())
     }
 
+    fn probe(&self, _: &Request) -> Result<Verdict, Failure> {
+        Ok(self.judge(&self.request().send()?))
+    }
+}
+
+impl Http {
     fn request(&self) -> HttpRequest {
         let host = self.host.iter().map(|host| ("host", host));
         let others = self.headers.iter().map(|(name, value)| (name.as_str(), value));
@@ -189,6 +174,8 @@ fn field(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use catamaran_check::read;
+
     use super::*;
 
     fn answer(status: u16, body: &str) -> Response {
@@ -201,12 +188,12 @@ mod tests {
     }
 
     fn refused(text: &str) -> String {
-        Config::read(text).expect_err(text)
+        read::<Http>(text).expect_err(text)
     }
 
     #[test]
     fn default_request_is_get_of_the_root_without_body() {
-        let request = Config::read("{}").unwrap().request();
+        let request = read::<Http>("{}").unwrap().request();
         assert_eq!((request.method.as_str(), request.path.as_str()), ("GET", "/"));
         assert!(request.headers.is_empty() && request.body.is_empty());
         assert_eq!(request.max_body, 0);
@@ -216,7 +203,7 @@ mod tests {
     fn host_and_headers_travel() {
         let config =
             r#"{"method": "POST", "host": "a.example:81", "headers": {"X-Probe": "1"}, "body": "hi"}"#;
-        let request = Config::read(config).unwrap().request();
+        let request = read::<Http>(config).unwrap().request();
         let headers: Vec<_> = request
             .headers
             .iter()
@@ -228,7 +215,7 @@ mod tests {
 
     #[test]
     fn expected_status_is_healthy_and_other_is_not() {
-        let config = Config::read("{}").unwrap();
+        let config = read::<Http>("{}").unwrap();
         assert!(matches!(config.judge(&answer(302, "")), Verdict::Healthy(text) if text == "HTTP 302"));
         let Verdict::Unhealthy(text) = config.judge(&answer(503, "")) else {
             panic!()
@@ -238,7 +225,7 @@ mod tests {
 
     #[test]
     fn missing_text_is_unhealthy_and_the_body_quoted() {
-        let config = Config::read(r#"{"contains": "pong"}"#).unwrap();
+        let config = read::<Http>(r#"{"contains": "pong"}"#).unwrap();
         assert_eq!(config.request().max_body, BODY_AT_MOST);
         assert!(matches!(
             config.judge(&answer(200, "ping pong")),

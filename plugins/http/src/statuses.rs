@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_number_is_as_good_as_a_text() {
-        let read = catamaran_check_kit::config::<Statuses>;
+        let read = catamaran_check::config::<Statuses>;
         assert_eq!(read("204").unwrap().to_string(), "204");
         assert_eq!(
             read("7").unwrap_err(),

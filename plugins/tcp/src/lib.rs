@@ -1,68 +1,54 @@
 //! Check plugin: the endpoint accepts connections and, if asked to, answers as
 //! expected. It knows no protocol of its own; `http` does HTTP.
 
-use catamaran_check_kit::{Guest, Request, Verdict, config, connection, export, quote, reason};
+use catamaran_check::connection::{self, CHUNK};
+use catamaran_check::{Check, Failure, Request, Verdict, export, healthy, quote, reason};
 use serde::Deserialize;
 
 /// The most bytes read in search of `expect`.
 const READ_AT_MOST: usize = 64 * 1024;
-/// The most bytes the contract lets a plugin write at once.
-const WRITE_AT_MOST: usize = 65_536;
-
-struct Tcp;
-export!(Tcp);
-
-impl Guest for Tcp {
-    fn check(request: Request) -> Result<Verdict, String> {
-        let config = Config::read(&request.config)?;
-        Ok(probe(&config).unwrap_or_else(|error| Verdict::Unhealthy(reason(&error))))
-    }
-}
 
 /// The check's `config`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Config {
+struct Tcp {
     /// Text to send after connecting.
     send: Option<String>,
     /// Text that must appear in what the endpoint sends.
     expect: Option<String>,
 }
 
-impl Config {
-    fn read(text: &str) -> Result<Self, String> {
-        let config: Self = config(text)?;
-        if config
-            .send
-            .as_ref()
-            .is_some_and(|send| send.len() > WRITE_AT_MOST)
-        {
-            return Err(format!("config: `send` is over {WRITE_AT_MOST} bytes"));
-        }
-        if config.expect.as_ref().is_some_and(String::is_empty) {
-            return Err("config: `expect` is empty; leave it out to expect nothing".into());
-        }
-        Ok(config)
-    }
-}
+export!(Tcp);
 
-fn probe(config: &Config) -> Result<Verdict, connection::Error> {
-    let stream = connection::connect()?;
-    if let Some(send) = &config.send {
-        stream.write(send.as_bytes())?;
+impl Check for Tcp {
+    fn validate(&self) -> Result<(), String> {
+        if self.send.as_ref().is_some_and(|send| send.len() > CHUNK) {
+            return Err(format!("`send` is over {CHUNK} bytes"));
+        }
+        if self.expect.as_ref().is_some_and(String::is_empty) {
+            return Err("`expect` is empty; leave it out to expect nothing".into());
+        }
+        Ok(())
     }
-    let Some(expect) = &config.expect else {
-        return Ok(Verdict::Healthy("connected".into()));
-    };
-    let mut answer = Answer::new(expect);
-    loop {
-        match stream.read(4096) {
-            Ok(bytes) => {
-                if let Some(verdict) = answer.add(&bytes) {
-                    return Ok(verdict);
+
+    fn probe(&self, _: &Request) -> Result<Verdict, Failure> {
+        let stream = connection::connect()?;
+        if let Some(send) = &self.send {
+            stream.write(send.as_bytes())?;
+        }
+        let Some(expect) = &self.expect else {
+            return Ok(healthy("connected"));
+        };
+        let mut answer = Answer::new(expect);
+        loop {
+            match stream.read(4096) {
+                Ok(bytes) => {
+                    if let Some(verdict) = answer.add(&bytes) {
+                        return Ok(verdict);
+                    }
                 }
+                Err(error) => return Ok(answer.ended(&reason(&error))),
             }
-            Err(error) => return Ok(answer.ended(&reason(&error))),
         }
     }
 }
@@ -115,6 +101,8 @@ impl<'a> Answer<'a> {
 
 #[cfg(test)]
 mod tests {
+    use catamaran_check::read;
+
     use super::*;
 
     fn unhealthy(verdict: Option<Verdict>) -> String {
@@ -166,12 +154,12 @@ mod tests {
 
     #[test]
     fn config_names_its_keys() {
-        assert!(Config::read("{}").is_ok());
+        assert!(read::<Tcp>("{}").is_ok());
         assert_eq!(
-            Config::read(r#"{"receive": "x"}"#).unwrap_err(),
+            read::<Tcp>(r#"{"receive": "x"}"#).unwrap_err(),
             "config: unknown key `receive`, expected `send` or `expect`"
         );
-        assert!(Config::read(r#"{"expect": ""}"#).is_err());
-        assert!(Config::read(&format!(r#"{{"send": "{}"}}"#, "x".repeat(65_537))).is_err());
+        assert!(read::<Tcp>(r#"{"expect": ""}"#).is_err());
+        assert!(read::<Tcp>(&format!(r#"{{"send": "{}"}}"#, "x".repeat(65_537))).is_err());
     }
 }

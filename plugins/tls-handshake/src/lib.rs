@@ -2,41 +2,23 @@
 //! lasts. The host does the handshake, by the document's `tls` table; this
 //! plugin only judges what it settled.
 
-use catamaran_check_kit::{Guest, Request, Verdict, config, connection, export, reason};
-use connection::TlsSession;
+use catamaran_check::connection::{self, TlsSession};
+use catamaran_check::{Check, Failure, Request, Verdict, export};
 use serde::Deserialize;
-
-struct TlsHandshake;
-export!(TlsHandshake);
-
-impl Guest for TlsHandshake {
-    fn check(request: Request) -> Result<Verdict, String> {
-        let config = Config::read(&request.config)?;
-        const NO_TLS: &str = "the check has no `tls` table; add one, for example `tls = { verify = false }`";
-        if !request.endpoint.tls {
-            return Err(NO_TLS.into());
-        }
-        match connection::connect() {
-            Ok(stream) => stream
-                .tls()
-                .map(|session| judge(&config, &session))
-                .ok_or(NO_TLS.into()),
-            Err(error) => Ok(Verdict::Unhealthy(reason(&error))),
-        }
-    }
-}
 
 /// The check's `config`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-struct Config {
+struct TlsHandshake {
     /// Days before expiry from which the endpoint is degraded.
     warn_days: u32,
     /// Days before expiry from which it is unhealthy; 0 is at expiry.
     critical_days: u32,
 }
 
-impl Default for Config {
+export!(TlsHandshake);
+
+impl Default for TlsHandshake {
     fn default() -> Self {
         Self {
             warn_days: 14,
@@ -45,21 +27,31 @@ impl Default for Config {
     }
 }
 
-impl Config {
-    fn read(text: &str) -> Result<Self, String> {
-        let config: Self = config(text)?;
+impl Check for TlsHandshake {
+    fn validate(&self) -> Result<(), String> {
         // `warn-days = 0` switches the warning off.
-        if config.warn_days != 0 && config.critical_days > config.warn_days {
+        if self.warn_days != 0 && self.critical_days > self.warn_days {
             return Err(format!(
-                "config: `critical-days` ({}) is over `warn-days` ({}), which would then never warn",
-                config.critical_days, config.warn_days
+                "`critical-days` ({}) is over `warn-days` ({}), which would then never warn",
+                self.critical_days, self.warn_days
             ));
         }
-        Ok(config)
+        Ok(())
+    }
+
+    fn probe(&self, request: &Request) -> Result<Verdict, Failure> {
+        let session = match request.endpoint.tls {
+            true => connection::connect()?.tls(),
+            false => None,
+        };
+        session.map(|session| judge(self, &session)).ok_or_else(|| {
+            let fault = "the check has no `tls` table; add one, for example `tls = { verify = false }`";
+            Failure::Fault(fault.into())
+        })
     }
 }
 
-fn judge(config: &Config, session: &TlsSession) -> Verdict {
+fn judge(config: &TlsHandshake, session: &TlsSession) -> Verdict {
     const DAY: i64 = 24 * 60 * 60;
     let left = session.expires_in_seconds;
     let subject = match session.subject.as_str() {
@@ -97,20 +89,24 @@ fn span(seconds: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use catamaran_check::read;
+
     use super::*;
 
     fn session(expires_in_seconds: i64, verified: bool) -> TlsSession {
         TlsSession {
             version: "TLSv1.3".into(),
+            alpn: None,
             subject: "CN=kube-apiserver".into(),
             expires_in_seconds,
+            certificate: Vec::new(),
             verified,
         }
     }
 
     #[test]
     fn lasting_certificate_is_healthy() {
-        let verdict = judge(&Config::default(), &session(300 * 86_400, true));
+        let verdict = judge(&TlsHandshake::default(), &session(300 * 86_400, true));
         let Verdict::Healthy(text) = verdict else {
             panic!("{verdict:?}")
         };
@@ -119,7 +115,7 @@ mod tests {
 
     #[test]
     fn certificate_near_its_end_is_degraded() {
-        let verdict = judge(&Config::default(), &session(14 * 86_400 - 1, false));
+        let verdict = judge(&TlsHandshake::default(), &session(14 * 86_400 - 1, false));
         let Verdict::Degraded(text) = verdict else {
             panic!("{verdict:?}")
         };
@@ -128,27 +124,27 @@ mod tests {
             "TLSv1.3, certificate CN=kube-apiserver expires in 13 days, not verified"
         );
         assert!(matches!(
-            judge(&Config::default(), &session(14 * 86_400, true)),
+            judge(&TlsHandshake::default(), &session(14 * 86_400, true)),
             Verdict::Healthy(_)
         ));
     }
 
     #[test]
     fn expired_certificate_is_unhealthy_even_unverified() {
-        let verdict = judge(&Config::default(), &session(-3 * 86_400, false));
+        let verdict = judge(&TlsHandshake::default(), &session(-3 * 86_400, false));
         let Verdict::Unhealthy(text) = verdict else {
             panic!("{verdict:?}")
         };
         assert_eq!(text, "certificate CN=kube-apiserver expired 3 days ago");
         assert!(matches!(
-            judge(&Config::default(), &session(i64::MIN, false)),
+            judge(&TlsHandshake::default(), &session(i64::MIN, false)),
             Verdict::Unhealthy(_)
         ));
     }
 
     #[test]
     fn critical_days_end_it_earlier() {
-        let config = Config::read(r#"{"critical-days": 7}"#).unwrap();
+        let config = read::<TlsHandshake>(r#"{"critical-days": 7}"#).unwrap();
         assert!(matches!(
             judge(&config, &session(6 * 86_400, true)),
             Verdict::Unhealthy(_)
@@ -168,10 +164,10 @@ mod tests {
 
     #[test]
     fn config_refuses_what_cannot_be_meant() {
-        assert!(Config::read(r#"{"warn-days": 3, "critical-days": 7}"#).is_err());
-        assert!(Config::read(r#"{"warn-days": 0, "critical-days": 7}"#).is_ok());
+        assert!(read::<TlsHandshake>(r#"{"warn-days": 3, "critical-days": 7}"#).is_err());
+        assert!(read::<TlsHandshake>(r#"{"warn-days": 0, "critical-days": 7}"#).is_ok());
         assert_eq!(
-            Config::read(r#"{"warn_days": 3}"#).unwrap_err(),
+            read::<TlsHandshake>(r#"{"warn_days": 3}"#).unwrap_err(),
             "config: unknown key `warn_days`, expected `warn-days` or `critical-days`"
         );
     }

@@ -65,10 +65,10 @@ impl Workshop {
     pub fn find(from: &Path) -> Result<Self, String> {
         let root = from
             .ancestors()
-            .find(|folder| folder.join("plugins/wit/health.wit").is_file());
+            .find(|folder| folder.join("plugins/wit/worlds.wit").is_file());
         let root = root.ok_or_else(|| {
             format!(
-                "{} is not in a clone of Catamaran (no plugins/wit/health.wit above it)",
+                "{} is not in a clone of Catamaran (no plugins/wit/worlds.wit above it)",
                 from.display()
             )
         })?;

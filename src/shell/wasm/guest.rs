@@ -2,16 +2,17 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 use wasmtime::Result;
 use wasmtime::component::{Resource, ResourceTable};
 
 use super::bindings::catamaran::health;
-use super::bindings::catamaran::health::connection::TlsSession;
+use super::bindings::catamaran::health::connection::{ConnectOptions, TlsSession};
 use super::bindings::catamaran::health::http::{HttpRequest, Response};
 use super::bindings::catamaran::health::types::Error;
-use super::limits::{CONNECTIONS, Fence, LOG_LINES};
-use super::stream::{Progress, Stream, Wire};
+use super::limits::{ALPN, CONNECTIONS, Fence, LOG_LINES};
+use super::stream::{Peer, Progress, Stream, Wire};
 use super::tls::TlsClient;
 use super::{failure, host, http};
 use crate::pure::health::Cause;
@@ -36,6 +37,7 @@ pub struct Guest {
     tls: Option<Arc<TlsClient>>,
     table: ResourceTable,
     connections: u32,
+    began: Instant,
     /// Memory and tables.
     pub fence: Fence,
     /// What the plugin logged, in order.
@@ -64,6 +66,7 @@ impl Guest {
             tls,
             table: ResourceTable::new(),
             connections: 0,
+            began: Instant::now(),
             fence,
             log: Vec::new(),
             dropped: 0,
@@ -90,13 +93,7 @@ impl Guest {
                 "the plugin wanted more than {CONNECTIONS} connections"
             )));
         }
-        Wire::connect(
-            self.endpoint,
-            self.tls.as_deref(),
-            self.server_name.as_deref(),
-            &mut self.progress,
-        )
-        .await
+        Wire::connect(self.endpoint, &mut self.progress).await
     }
 
     /// `Host` as clients write it: the port only where it is not the scheme's own.
@@ -118,17 +115,48 @@ impl Guest {
     async fn exchange(&mut self, asked: HttpRequest) -> Result<Response, Error> {
         let max_body = asked.max_body;
         let request = http::request(asked, &self.authority())?;
-        let wire = self.wire().await?;
+        let mut wire = self.wire().await?;
+        if let Some(peer) = peer(&self.tls, &self.server_name, self.endpoint) {
+            wire = wire.secure(peer, Vec::new(), &mut self.progress).await?;
+        }
         http::exchange(wire, request, max_body, &mut self.progress.doing).await
     }
 
-    async fn open(&mut self) -> Result<Stream, Error> {
-        let wire = self.wire().await?;
-        Ok(Stream::new(
-            wire,
-            self.tls.as_ref().is_some_and(|tls| tls.verified()),
-        ))
+    async fn open(&mut self, options: ConnectOptions) -> Result<Stream, Error> {
+        let alpn: Vec<_> = options.alpn.into_iter().map(String::into_bytes).collect();
+        if alpn.len() > ALPN || alpn.iter().any(|protocol| !(1..=255).contains(&protocol.len())) {
+            return Err(Error::TooLarge);
+        }
+        let mut stream = Stream::new(self.wire().await?, alpn);
+        if !options.defer_tls
+            && let Some(peer) = peer(&self.tls, &self.server_name, self.endpoint)
+        {
+            stream.start_tls(peer, &mut self.progress).await?;
+        }
+        Ok(stream)
     }
+
+    async fn push(&mut self, options: ConnectOptions) -> Result<Result<Resource<Stream>, Error>> {
+        let outcome = self.open(options).await;
+        match self.note(outcome) {
+            Ok(stream) => Ok(Ok(self.table.push(stream)?)),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}
+
+/// How TLS is spoken to the endpoint; none where the document has no word of it.
+fn peer<'a>(
+    tls: &'a Option<Arc<TlsClient>>,
+    name: &'a Option<String>,
+    endpoint: SocketAddr,
+) -> Option<Peer<'a>> {
+    let client = tls.as_deref()?;
+    Some(Peer {
+        client,
+        name: name.as_deref(),
+        address: endpoint.ip(),
+    })
 }
 
 impl health::types::Host for Guest {}
@@ -150,6 +178,17 @@ impl health::log::Host for Guest {
     }
 }
 
+impl health::clock::Host for Guest {
+    async fn elapsed(&mut self) -> Result<u64> {
+        Ok(u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    async fn now(&mut self) -> Result<u64> {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Ok(since.map_or(0, |since| since.as_secs()))
+    }
+}
+
 impl health::http::Host for Guest {
     async fn request(&mut self, request: HttpRequest) -> Result<Result<Response, Error>> {
         let outcome = self.exchange(request).await;
@@ -159,11 +198,15 @@ impl health::http::Host for Guest {
 
 impl health::connection::Host for Guest {
     async fn connect(&mut self) -> Result<Result<Resource<Stream>, Error>> {
-        let outcome = self.open().await;
-        match self.note(outcome) {
-            Ok(stream) => Ok(Ok(self.table.push(stream)?)),
-            Err(error) => Ok(Err(error)),
-        }
+        let as_the_document_says = ConnectOptions {
+            alpn: Vec::new(),
+            defer_tls: false,
+        };
+        self.push(as_the_document_says).await
+    }
+
+    async fn connect_with(&mut self, options: ConnectOptions) -> Result<Result<Resource<Stream>, Error>> {
+        self.push(options).await
     }
 }
 
@@ -182,6 +225,15 @@ impl health::connection::HostStream for Guest {
 
     async fn shutdown(&mut self, stream: Resource<Stream>) -> Result<Result<(), Error>> {
         let outcome = self.table.get_mut(&stream)?.shutdown().await;
+        Ok(self.note(outcome))
+    }
+
+    async fn start_tls(&mut self, stream: Resource<Stream>) -> Result<Result<(), Error>> {
+        let stream = self.table.get_mut(&stream)?;
+        let outcome = match peer(&self.tls, &self.server_name, self.endpoint) {
+            Some(peer) => stream.start_tls(peer, &mut self.progress).await,
+            None => Err(Error::Protocol("the check has no `tls` table".into())),
+        };
         Ok(self.note(outcome))
     }
 

@@ -19,11 +19,12 @@ use super::ticker::Ticker;
 use super::tls::TlsClient;
 use crate::pure::health::{Cause, Finding};
 
-/// The contract's version; its interfaces are served in no other.
-const CONTRACT: &str = "0.1.0";
+/// The contract's version. Plugins of the same major and no higher minor one
+/// are served.
+const CONTRACT: (u64, u64) = (1, 0);
 
 /// The contract's interfaces that a plugin may import.
-const SERVED: [&str; 4] = ["connection", "http", "log", "types"];
+const SERVED: [&str; 5] = ["clock", "connection", "http", "log", "types"];
 
 /// Compiles plugins and keeps what their probes share.
 #[derive(Clone)]
@@ -152,17 +153,26 @@ impl Host {
                 .strip_prefix("catamaran:health/")
                 .and_then(|rest| rest.split_once('@'))
                 .filter(|(interface, _)| SERVED.contains(interface));
-            match ours {
-                Some((_, CONTRACT)) => {}
-                Some((_, other)) => {
-                    return Err(format!(
-                        "the plugin is made for version {other} of the contract; this host serves {CONTRACT}"
-                    ));
-                }
-                None => return Err(format!("the plugin imports {name}, which a check may not use")),
+            let Some((_, version)) = ours else {
+                return Err(format!("the plugin imports {name}, which a check may not use"));
+            };
+            if !is_served(version) {
+                let (major, minor) = CONTRACT;
+                return Err(format!(
+                    "the plugin is made for version {version} of the contract; this host serves {major}.x up to {major}.{minor}"
+                ));
             }
         }
         Ok(())
+    }
+}
+
+/// Whether plugins made for this version of the contract run here.
+fn is_served(version: &str) -> bool {
+    let mut numbers = version.splitn(3, '.').map(str::parse::<u64>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => major == CONTRACT.0 && minor <= CONTRACT.1,
+        _ => false,
     }
 }
 
@@ -310,8 +320,17 @@ mod tests {
 
     #[test]
     fn contract_has_the_version_that_is_served() {
-        let contract = include_str!("../../../plugins/wit/health.wit");
-        assert!(contract.contains(&format!("package catamaran:health@{CONTRACT};")));
+        let contract = include_str!("../../../plugins/wit/worlds.wit");
+        let (major, minor) = CONTRACT;
+        assert!(contract.contains(&format!("package catamaran:health@{major}.{minor}.0;")));
+    }
+
+    #[test]
+    fn own_major_version_is_served_up_to_the_own_minor_one() {
+        assert!(is_served("1.0.0") && is_served("1.0.7"));
+        for other in ["0.1.0", "1.1.0", "2.0.0", "1", "", "1.x.0"] {
+            assert!(!is_served(other), "{other}");
+        }
     }
 
     #[test]

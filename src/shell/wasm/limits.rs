@@ -26,6 +26,9 @@ pub const TICK: Duration = Duration::from_millis(5);
 /// Connections and HTTP requests of one probe.
 pub const CONNECTIONS: u32 = 8;
 
+/// Protocols that a plugin may offer in a TLS handshake.
+pub const ALPN: usize = 16;
+
 /// Bytes of one read or write on a connection.
 pub const CHUNK: usize = 65_536;
 

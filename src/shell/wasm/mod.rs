@@ -7,13 +7,13 @@
 //!
 //! ```text
 //!  Host::load ─ compile or take from the cache ─ check imports ─ InstancePre ─ Plugin
-//!  Plugin::probe ─ Store<Guest> ─ instance ─ check() ─┬─ log, http, connection ─ endpoint
+//!  Plugin::probe ─ Store<Guest> ─ instance ─ check() ─┬─ log, clock, http, connection ─ endpoint
 //!                                                     └─ Probe: finding, time, log
 //! ```
 //!
 //! [`Finding`]: crate::pure::health::Finding
 
-#[allow(missing_docs)] // The contract itself documents them: plugins/wit/health.wit.
+#[allow(missing_docs)] // The contract itself documents them: plugins/wit.
 mod bindings;
 mod failure;
 mod guest;

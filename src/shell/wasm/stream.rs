@@ -1,7 +1,7 @@
 //! Connections to the endpoint, clear or TLS.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -33,8 +33,22 @@ pub struct Progress {
 
 /// What the plugin holds as `stream`.
 pub struct Stream {
-    wire: Wire,
+    /// None once a handshake on it has failed.
+    wire: Option<Wire>,
     session: Option<TlsSession>,
+    /// Offered in a handshake that is still to come.
+    alpn: Vec<Vec<u8>>,
+}
+
+/// How TLS is spoken to an endpoint.
+#[derive(Clone, Copy)]
+pub struct Peer<'a> {
+    /// Whom the check trusts and who it is.
+    pub client: &'a TlsClient,
+    /// The name that the certificate must be for; none is the address.
+    pub name: Option<&'a str>,
+    /// The endpoint's address.
+    pub address: IpAddr,
 }
 
 /// An open connection.
@@ -46,13 +60,8 @@ pub enum Wire {
 }
 
 impl Wire {
-    /// Connect to `address`, TLS handshake included when `tls` is given.
-    pub async fn connect(
-        address: SocketAddr,
-        tls: Option<&TlsClient>,
-        server_name: Option<&str>,
-        progress: &mut Progress,
-    ) -> Result<Self, Error> {
+    /// Connect in the clear.
+    pub async fn connect(address: SocketAddr, progress: &mut Progress) -> Result<Self, Error> {
         *progress = Progress {
             doing: "connecting",
             ..Progress::default()
@@ -64,12 +73,22 @@ impl Wire {
         progress.connect = Some(began.elapsed());
         // Probes are small; one that waits to be filled up measures the wait.
         let _ = stream.set_nodelay(true);
-        let Some(tls) = tls else {
-            return Ok(Self::Clear(stream));
+        Ok(Self::Clear(stream))
+    }
+
+    /// Begin TLS on a connection in the clear, offering these protocols.
+    pub async fn secure(
+        self,
+        peer: Peer<'_>,
+        alpn: Vec<Vec<u8>>,
+        progress: &mut Progress,
+    ) -> Result<Self, Error> {
+        let Self::Clear(stream) = self else {
+            return Err(Error::Protocol("TLS is spoken already".into()));
         };
         progress.doing = "in the TLS handshake";
         let began = Instant::now();
-        let stream = tls.handshake(stream, server_name, address.ip()).await;
+        let stream = peer.client.handshake(stream, peer.name, peer.address, alpn).await;
         progress.handshake = stream.is_ok().then(|| began.elapsed());
         stream
             .map(|stream| Self::Tls(Box::new(stream)))
@@ -81,20 +100,40 @@ impl Wire {
 }
 
 impl Stream {
-    /// Connect as [`Wire::connect`] does, and look at the certificate.
-    pub fn new(wire: Wire, verified: bool) -> Self {
-        let session = match &wire {
-            Wire::Clear(_) => None,
-            Wire::Tls(stream) => Some(session(stream, verified)),
-        };
-        Self { wire, session }
+    /// A connection in the clear; `alpn` is for a handshake to come.
+    pub fn new(wire: Wire, alpn: Vec<Vec<u8>>) -> Self {
+        Self {
+            wire: Some(wire),
+            session: None,
+            alpn,
+        }
+    }
+
+    /// See `start-tls` in the contract; afterwards it knows the certificate.
+    pub async fn start_tls(&mut self, peer: Peer<'_>, progress: &mut Progress) -> Result<(), Error> {
+        if self.session.is_some() {
+            return Err(Error::Protocol("TLS is spoken already".into()));
+        }
+        let wire = self.wire.take().ok_or(Error::Closed)?;
+        let wire = wire
+            .secure(peer, std::mem::take(&mut self.alpn), progress)
+            .await?;
+        if let Wire::Tls(stream) = &wire {
+            self.session = Some(session(stream, peer.client.verified()));
+        }
+        self.wire = Some(wire);
+        Ok(())
+    }
+
+    fn wire(&mut self) -> Result<&mut Wire, Error> {
+        self.wire.as_mut().ok_or(Error::Closed)
     }
 
     /// See `read` in the contract.
     pub async fn read(&mut self, max: u32) -> Result<Vec<u8>, Error> {
         let max = usize::try_from(max).unwrap_or(CHUNK).clamp(1, CHUNK);
         let mut bytes = Vec::with_capacity(max.min(4096));
-        let mut limited = (&mut self.wire).take(max as u64);
+        let mut limited = self.wire()?.take(max as u64);
         match limited.read_buf(&mut bytes).await {
             Ok(_) => Ok(bytes),
             // TLS without its closing message: many servers end so.
@@ -108,16 +147,20 @@ impl Stream {
         if bytes.len() > CHUNK {
             return Err(Error::TooLarge);
         }
+        let wire = self.wire()?;
         let written = async {
-            self.wire.write_all(bytes).await?;
-            self.wire.flush().await
+            wire.write_all(bytes).await?;
+            wire.flush().await
         };
         written.await.map_err(|error| failure::of_io(&error))
     }
 
     /// See `shutdown` in the contract.
     pub async fn shutdown(&mut self) -> Result<(), Error> {
-        self.wire.shutdown().await.map_err(|error| failure::of_io(&error))
+        self.wire()?
+            .shutdown()
+            .await
+            .map_err(|error| failure::of_io(&error))
     }
 
     /// See `tls` in the contract.
@@ -130,14 +173,19 @@ fn session(stream: &TlsStream<TcpStream>, verified: bool) -> TlsSession {
     let (_, connection) = stream.get_ref();
     let certificate = connection.peer_certificates().and_then(|chain| chain.first());
     let (subject, expires_in_seconds) = certificate.and_then(subject_and_expiry).unwrap_or_default();
+    let alpn = connection.alpn_protocol();
     let version = match connection.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
         _ => "TLSv1.3",
     };
     TlsSession {
         version: version.into(),
+        alpn: alpn.map(|protocol| String::from_utf8_lossy(protocol).into_owned()),
         subject,
         expires_in_seconds,
+        certificate: certificate
+            .map(|certificate| certificate.to_vec())
+            .unwrap_or_default(),
         verified,
     }
 }

@@ -81,18 +81,20 @@ impl TlsClient {
         self.verified
     }
 
-    /// Handshake with the endpoint, by name where it has one, else by address.
+    /// Handshake with the endpoint, by name where it has one, else by address;
+    /// `alpn` are the protocols to offer.
     pub async fn handshake(
         &self,
         stream: TcpStream,
         name: Option<&str>,
         ip: IpAddr,
+        alpn: Vec<Vec<u8>>,
     ) -> io::Result<TlsStream<TcpStream>> {
         let name = match name {
             Some(name) => server_name(name).map_err(|why| io::Error::other(rustls::Error::General(why)))?,
             None => ServerName::IpAddress(ip.into()),
         };
-        self.connector.connect(name, stream).await
+        self.connector.with_alpn(alpn).connect(name, stream).await
     }
 }
 

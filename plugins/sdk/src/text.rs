@@ -1,47 +1,6 @@
-//! What Catamaran's own check plugins share: the contract's bindings, reading
-//! `config`, and one wording for the same event in every plugin.
-//!
-//! It decides nothing about an endpoint; each plugin does that itself.
+//! One wording for the same event in every plugin.
 
-use serde::de::DeserializeOwned;
-
-/// The contract in Rust, generated from `plugins/wit`.
-///
-/// The world is the one with every interface. A component imports only what
-/// its plugin calls, so a plugin that never speaks HTTP does not ask for it.
-#[allow(
-    missing_docs,
-    unsafe_code,
-    reason = "generated; calls across the component boundary are unsafe by nature"
-)]
-pub mod bindings {
-    wit_bindgen::generate!({
-        world: "full-check",
-        path: "../wit",
-        pub_export_macro: true,
-        default_bindings_module: "catamaran_check_kit::bindings",
-    });
-}
-
-pub use bindings::catamaran::health::{connection, http, log, types};
-pub use bindings::{Guest, export};
-pub use types::{Endpoint, Error, Request, Verdict};
-
-/// Read a check's `config`. The error is for the operator and names the key
-/// that is wrong, or the keys there are.
-///
-/// # Errors
-///
-/// When the text is not JSON of the shape `T` asks for.
-pub fn config<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_json::from_str(text).map_err(|error| {
-        // The operator wrote TOML and never sees this JSON, so a place in it
-        // would only mislead; and the document calls a field a key.
-        let text = error.to_string();
-        let text = text.split(" at line ").next().unwrap_or_default();
-        format!("config: {}", text.replace("field", "key"))
-    })
-}
+use super::Error;
 
 /// The reason of an `unhealthy` verdict after a request or a connection failed.
 pub fn reason(error: &Error) -> String {
@@ -83,26 +42,6 @@ pub fn quote(bytes: &[u8], most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(Debug, serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    #[allow(dead_code, reason = "only the errors matter here")]
-    struct Keys {
-        path: Option<String>,
-        host: Option<String>,
-    }
-
-    #[test]
-    fn unknown_key_is_refused_with_the_keys_there_are() {
-        let error = config::<Keys>(r#"{"pth": "/"}"#).unwrap_err();
-        assert_eq!(error, "config: unknown key `pth`, expected `path` or `host`");
-    }
-
-    #[test]
-    fn wrong_type_is_refused_without_a_place_in_text_nobody_sees() {
-        let error = config::<Keys>(r#"{"path": 1}"#).unwrap_err();
-        assert_eq!(error, "config: invalid type: integer `1`, expected a string");
-    }
 
     #[test]
     fn quote_keeps_one_line_and_says_that_it_was_cut() {
