@@ -11,11 +11,12 @@ use super::bindings::catamaran::health;
 use super::bindings::catamaran::health::connection::{ConnectOptions, TlsSession};
 use super::bindings::catamaran::health::http::{HttpRequest, Response};
 use super::bindings::catamaran::health::types::Error;
-use super::limits::{ALPN, CONNECTIONS, Fence, LOG_LINES};
-use super::stream::{Peer, Progress, Stream, Wire};
+use super::course::{Course, Log};
+use super::http;
+use super::limits::{ALPN, Fence, RESOURCES};
+use super::stream::{Peer, Stream, Wire};
 use super::tls::TlsClient;
-use super::{failure, host, http};
-use crate::pure::health::Cause;
+use super::wasi::Wasi;
 
 /// How much a plugin's message matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,68 +33,103 @@ pub enum Level {
 
 /// One probe's side of the fence.
 pub struct Guest {
-    endpoint: SocketAddr,
-    server_name: Option<String>,
-    tls: Option<Arc<TlsClient>>,
+    reach: Reach,
     table: ResourceTable,
-    connections: u32,
     began: Instant,
+    /// Made when a plugin first asks for a part of it.
+    wasi: Option<Box<Wasi>>,
     /// Memory and tables.
     pub fence: Fence,
-    /// What the plugin logged, in order.
-    pub log: Vec<(Level, String)>,
-    /// Log lines beyond the limit.
-    pub dropped: u32,
-    /// The last network operation's failure; none after one that worked.
-    pub last_failure: Option<Cause>,
-    /// What the plugin asked for and may not have.
-    pub denied: Option<String>,
-    /// How far it has come on the network.
-    pub progress: Progress,
+    /// What the plugin logged.
+    pub log: Log,
+}
+
+/// All that a probe can get at, and how it gets on there.
+#[derive(Clone)]
+pub struct Reach {
+    /// The endpoint.
+    pub endpoint: SocketAddr,
+    /// Its name for `Host` and TLS.
+    pub server_name: Option<String>,
+    /// TLS, where the document says so.
+    pub tls: Option<Arc<TlsClient>>,
+    /// What came of it so far.
+    pub course: Course,
 }
 
 impl Guest {
-    /// The fence around `endpoint`.
-    pub fn new(
-        endpoint: SocketAddr,
-        server_name: Option<String>,
-        tls: Option<Arc<TlsClient>>,
-        fence: Fence,
-    ) -> Self {
+    /// The fence around an endpoint.
+    pub fn new(reach: Reach, fence: Fence) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES);
         Self {
-            endpoint,
-            server_name,
-            tls,
-            table: ResourceTable::new(),
-            connections: 0,
+            reach,
+            table,
             began: Instant::now(),
+            wasi: None,
             fence,
-            log: Vec::new(),
-            dropped: 0,
-            last_failure: None,
-            denied: None,
-            progress: Progress::default(),
+            log: Log::default(),
         }
     }
 
-    /// Note how an operation ended, and hand it on.
-    fn note<T>(&mut self, outcome: Result<T, Error>) -> Result<T, Error> {
-        self.progress.doing = "";
-        self.last_failure = outcome.as_ref().err().map(failure::cause);
-        if let Err(Error::Denied(what)) = &outcome {
-            self.denied.get_or_insert_with(|| what.clone());
-        }
-        outcome
+    /// What WASI is made of, for those plugins that import it.
+    pub fn wasi(&mut self) -> (&mut Wasi, &mut ResourceTable) {
+        let make = || Box::new(Wasi::new(self.reach.clone(), &self.log));
+        (self.wasi.get_or_insert_with(make), &mut self.table)
     }
 
-    async fn wire(&mut self) -> Result<Wire, Error> {
-        self.connections += 1;
-        if self.connections > CONNECTIONS {
-            return Err(Error::Denied(format!(
-                "the plugin wanted more than {CONNECTIONS} connections"
-            )));
+    /// What came of the probe on the network so far.
+    pub fn course(&self) -> &Course {
+        &self.reach.course
+    }
+
+    async fn push(&mut self, options: ConnectOptions) -> Result<Result<Resource<Stream>, Error>> {
+        let outcome = self.reach.open(options).await;
+        match self.course().note(outcome) {
+            Ok(stream) => Ok(Ok(self.table.push(stream)?)),
+            Err(error) => Ok(Err(error)),
         }
-        Wire::connect(self.endpoint, &mut self.progress).await
+    }
+}
+
+impl Reach {
+    /// A connection as the document says.
+    pub async fn wire(&self) -> Result<Wire, Error> {
+        let wire = Wire::connect(self.endpoint, &self.course).await?;
+        match self.peer() {
+            Some(peer) => wire.secure(peer, Vec::new(), &self.course).await,
+            None => Ok(wire),
+        }
+    }
+
+    async fn open(&self, options: ConnectOptions) -> Result<Stream, Error> {
+        let alpn: Vec<_> = options.alpn.into_iter().map(String::into_bytes).collect();
+        if alpn.len() > ALPN || alpn.iter().any(|protocol| !(1..=255).contains(&protocol.len())) {
+            return Err(Error::TooLarge);
+        }
+        let mut stream = Stream::new(Wire::connect(self.endpoint, &self.course).await?, alpn);
+        if !options.defer_tls
+            && let Some(peer) = self.peer()
+        {
+            stream.start_tls(peer, &self.course).await?;
+        }
+        Ok(stream)
+    }
+
+    async fn exchange(&self, asked: HttpRequest) -> Result<Response, Error> {
+        let max_body = asked.max_body;
+        let request = http::request(asked, &self.authority())?;
+        http::exchange(self.wire().await?, request, max_body, &self.course).await
+    }
+
+    /// How TLS is spoken; none where the document has no word of it.
+    fn peer(&self) -> Option<Peer<'_>> {
+        let client = self.tls.as_deref()?;
+        Some(Peer {
+            client,
+            name: self.server_name.as_deref(),
+            address: self.endpoint.ip(),
+        })
     }
 
     /// `Host` as clients write it: the port only where it is not the scheme's own.
@@ -111,69 +147,19 @@ impl Guest {
             format!("{name}:{}", self.endpoint.port())
         }
     }
-
-    async fn exchange(&mut self, asked: HttpRequest) -> Result<Response, Error> {
-        let max_body = asked.max_body;
-        let request = http::request(asked, &self.authority())?;
-        let mut wire = self.wire().await?;
-        if let Some(peer) = peer(&self.tls, &self.server_name, self.endpoint) {
-            wire = wire.secure(peer, Vec::new(), &mut self.progress).await?;
-        }
-        http::exchange(wire, request, max_body, &mut self.progress.doing).await
-    }
-
-    async fn open(&mut self, options: ConnectOptions) -> Result<Stream, Error> {
-        let alpn: Vec<_> = options.alpn.into_iter().map(String::into_bytes).collect();
-        if alpn.len() > ALPN || alpn.iter().any(|protocol| !(1..=255).contains(&protocol.len())) {
-            return Err(Error::TooLarge);
-        }
-        let mut stream = Stream::new(self.wire().await?, alpn);
-        if !options.defer_tls
-            && let Some(peer) = peer(&self.tls, &self.server_name, self.endpoint)
-        {
-            stream.start_tls(peer, &mut self.progress).await?;
-        }
-        Ok(stream)
-    }
-
-    async fn push(&mut self, options: ConnectOptions) -> Result<Result<Resource<Stream>, Error>> {
-        let outcome = self.open(options).await;
-        match self.note(outcome) {
-            Ok(stream) => Ok(Ok(self.table.push(stream)?)),
-            Err(error) => Ok(Err(error)),
-        }
-    }
-}
-
-/// How TLS is spoken to the endpoint; none where the document has no word of it.
-fn peer<'a>(
-    tls: &'a Option<Arc<TlsClient>>,
-    name: &'a Option<String>,
-    endpoint: SocketAddr,
-) -> Option<Peer<'a>> {
-    let client = tls.as_deref()?;
-    Some(Peer {
-        client,
-        name: name.as_deref(),
-        address: endpoint.ip(),
-    })
 }
 
 impl health::types::Host for Guest {}
 
 impl health::log::Host for Guest {
     async fn log(&mut self, level: health::log::Level, message: String) -> Result<()> {
-        if self.log.len() == LOG_LINES {
-            self.dropped = self.dropped.saturating_add(1);
-            return Ok(());
-        }
         let level = match level {
             health::log::Level::Debug => Level::Debug,
             health::log::Level::Info => Level::Info,
             health::log::Level::Warn => Level::Warn,
             health::log::Level::Error => Level::Error,
         };
-        self.log.push((level, host::one_line(&message)));
+        self.log.push(level, &message);
         Ok(())
     }
 }
@@ -191,8 +177,8 @@ impl health::clock::Host for Guest {
 
 impl health::http::Host for Guest {
     async fn request(&mut self, request: HttpRequest) -> Result<Result<Response, Error>> {
-        let outcome = self.exchange(request).await;
-        Ok(self.note(outcome))
+        let outcome = self.reach.exchange(request).await;
+        Ok(self.course().note(outcome))
     }
 }
 
@@ -212,29 +198,29 @@ impl health::connection::Host for Guest {
 
 impl health::connection::HostStream for Guest {
     async fn read(&mut self, stream: Resource<Stream>, max: u32) -> Result<Result<Vec<u8>, Error>> {
-        self.progress.doing = "waiting for bytes";
+        self.course().doing("waiting for bytes");
         let outcome = self.table.get_mut(&stream)?.read(max).await;
-        Ok(self.note(outcome))
+        Ok(self.course().note(outcome))
     }
 
     async fn write(&mut self, stream: Resource<Stream>, bytes: Vec<u8>) -> Result<Result<(), Error>> {
-        self.progress.doing = "sending bytes";
+        self.course().doing("sending bytes");
         let outcome = self.table.get_mut(&stream)?.write(&bytes).await;
-        Ok(self.note(outcome))
+        Ok(self.course().note(outcome))
     }
 
     async fn shutdown(&mut self, stream: Resource<Stream>) -> Result<Result<(), Error>> {
         let outcome = self.table.get_mut(&stream)?.shutdown().await;
-        Ok(self.note(outcome))
+        Ok(self.course().note(outcome))
     }
 
     async fn start_tls(&mut self, stream: Resource<Stream>) -> Result<Result<(), Error>> {
         let stream = self.table.get_mut(&stream)?;
-        let outcome = match peer(&self.tls, &self.server_name, self.endpoint) {
-            Some(peer) => stream.start_tls(peer, &mut self.progress).await,
+        let outcome = match self.reach.peer() {
+            Some(peer) => stream.start_tls(peer, &self.reach.course).await,
             None => Err(Error::Protocol("the check has no `tls` table".into())),
         };
-        Ok(self.note(outcome))
+        Ok(self.course().note(outcome))
     }
 
     async fn tls(&mut self, stream: Resource<Stream>) -> Result<Option<TlsSession>> {

@@ -12,19 +12,15 @@ use wasmtime::{Engine, Store, Trap};
 
 use super::bindings::catamaran::health::types::{Endpoint, Request, Verdict};
 use super::bindings::{FullCheck, FullCheckPre};
-use super::guest::{Guest, Level};
+use super::course::{Course, Facts};
+use super::guest::{Guest, Level, Reach};
+use super::imports;
 use super::limits::{Fence, PROBES_AT_ONCE, TEXT, engine_config, guest_memory};
 use super::precompiled;
 use super::ticker::Ticker;
 use super::tls::TlsClient;
+use super::wasi;
 use crate::pure::health::{Cause, Finding};
-
-/// The contract's version. Plugins of the same major and no higher minor one
-/// are served.
-const CONTRACT: (u64, u64) = (1, 0);
-
-/// The contract's interfaces that a plugin may import.
-const SERVED: [&str; 5] = ["clock", "connection", "http", "log", "types"];
 
 /// Compiles plugins and keeps what their probes share.
 #[derive(Clone)]
@@ -92,6 +88,7 @@ impl Host {
         let engine = Engine::new(&engine_config()).map_err(wrong)?;
         let mut linker = Linker::new(&engine);
         FullCheck::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest: &mut Guest| guest).map_err(wrong)?;
+        wasi::add_to_linker(&mut linker).map_err(wrong)?;
         let ticker = Ticker::start(engine.clone())
             .map_err(|error| format!("cannot start the plugin host: {error}"))?;
         let turns = Semaphore::new(PROBES_AT_ONCE as usize);
@@ -148,31 +145,8 @@ impl Host {
 
     fn refuse_strange_imports(&self, component: &Component) -> Result<(), String> {
         let kind = component.component_type();
-        for (name, _) in kind.imports(&self.shared.engine) {
-            let ours = name
-                .strip_prefix("catamaran:health/")
-                .and_then(|rest| rest.split_once('@'))
-                .filter(|(interface, _)| SERVED.contains(interface));
-            let Some((_, version)) = ours else {
-                return Err(format!("the plugin imports {name}, which a check may not use"));
-            };
-            if !is_served(version) {
-                let (major, minor) = CONTRACT;
-                return Err(format!(
-                    "the plugin is made for version {version} of the contract; this host serves {major}.x up to {major}.{minor}"
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether plugins made for this version of the contract run here.
-fn is_served(version: &str) -> bool {
-    let mut numbers = version.splitn(3, '.').map(str::parse::<u64>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => major == CONTRACT.0 && minor <= CONTRACT.1,
-        _ => false,
+        let mut imports = kind.imports(&self.shared.engine);
+        imports.try_for_each(|(name, _)| imports::grant(name).map(drop))
     }
 }
 
@@ -186,12 +160,13 @@ impl Plugin {
         let _turn = self.shared.turns.acquire().await;
         let began = Instant::now();
         let fence = Fence::new(self.memory);
-        let guest = Guest::new(
-            request.address,
-            request.server_name.clone(),
-            request.tls.clone(),
-            fence,
-        );
+        let reach = Reach {
+            endpoint: request.address,
+            server_name: request.server_name.clone(),
+            tls: request.tls.clone(),
+            course: Course::default(),
+        };
+        let guest = Guest::new(reach, fence);
         let mut store = Store::new(&self.shared.engine, guest);
         // Lists may share their bytes in the plugin's memory; copies do not.
         store.set_hostcall_fuel(guest_memory(self.memory));
@@ -204,12 +179,13 @@ impl Plugin {
         let running = self.shared.ticker.running();
         let outcome = timeout(request.timeout, self.call(&mut store, request)).await;
         drop(running);
-        let guest = store.data_mut();
+        let guest = store.data();
+        let facts = guest.course().facts();
         let finding = match outcome {
-            Ok(outcome) => finding(outcome, guest),
-            Err(_) => denial(guest).unwrap_or_else(|| {
+            Ok(outcome) => finding(outcome, &facts, guest.fence.refused),
+            Err(_) => denial(&facts).unwrap_or_else(|| {
                 let limit = request.timeout;
-                let doing = match guest.progress.doing {
+                let doing = match facts.doing {
                     "" => "in the plugin",
                     doing => doing,
                 };
@@ -219,14 +195,14 @@ impl Plugin {
                 }
             }),
         };
-        let log = std::mem::take(&mut guest.log);
+        let (log, dropped) = guest.log.take();
         Probe {
             finding,
             took: began.elapsed(),
-            connect: guest.progress.connect,
-            handshake: guest.progress.handshake,
+            connect: facts.connect,
+            handshake: facts.handshake,
             log,
-            dropped: guest.dropped,
+            dropped,
         }
     }
 
@@ -252,18 +228,18 @@ impl Plugin {
 }
 
 /// What a call that came to an end means.
-fn finding(outcome: wasmtime::Result<Result<Verdict, String>>, guest: &Guest) -> Finding {
-    if let Some(denied) = denial(guest) {
+fn finding(outcome: wasmtime::Result<Result<Verdict, String>>, facts: &Facts, over_memory: bool) -> Finding {
+    if let Some(denied) = denial(facts) {
         return denied;
     }
-    let network = guest.last_failure.filter(|cause| *cause != Cause::Unhealthy);
+    let network = facts.last_failure.filter(|cause| *cause != Cause::Unhealthy);
     let (cause, detail) = match outcome {
         Ok(Ok(Verdict::Healthy(detail))) => (Cause::Healthy, detail),
         Ok(Ok(Verdict::Degraded(detail))) => (Cause::Degraded, detail),
         Ok(Ok(Verdict::Unhealthy(reason))) => (network.unwrap_or(Cause::Unhealthy), reason),
         // A plugin may pass the network's failure on as its own.
         Ok(Err(fault)) => (network.unwrap_or(Cause::BadPlugin), fault),
-        Err(_) if guest.fence.refused => (
+        Err(_) if over_memory => (
             Cause::MemoryLimit,
             "the plugin wanted more memory than it may have".into(),
         ),
@@ -282,8 +258,8 @@ fn finding(outcome: wasmtime::Result<Result<Verdict, String>>, guest: &Guest) ->
     }
 }
 
-fn denial(guest: &Guest) -> Option<Finding> {
-    let what = guest.denied.as_ref()?;
+fn denial(facts: &Facts) -> Option<Finding> {
+    let what = facts.denied.as_ref()?;
     Some(Finding {
         cause: Cause::Denied,
         detail: one_line(what),
@@ -317,21 +293,6 @@ fn turns_text(letter: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn contract_has_the_version_that_is_served() {
-        let contract = include_str!("../../../plugins/wit/worlds.wit");
-        let (major, minor) = CONTRACT;
-        assert!(contract.contains(&format!("package catamaran:health@{major}.{minor}.0;")));
-    }
-
-    #[test]
-    fn own_major_version_is_served_up_to_the_own_minor_one() {
-        assert!(is_served("1.0.0") && is_served("1.0.7"));
-        for other in ["0.1.0", "1.1.0", "2.0.0", "1", "", "1.x.0"] {
-            assert!(!is_served(other), "{other}");
-        }
-    }
 
     #[test]
     fn text_of_a_plugin_becomes_one_bounded_line() {

@@ -1,10 +1,10 @@
 //! One HTTP/1.1 request on a connection of its own.
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1;
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, USER_AGENT,
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, USER_AGENT,
 };
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::bindings::catamaran::health::http::{Header, HttpRequest, Response};
 use super::bindings::catamaran::health::types::Error;
+use super::course::Course;
 use super::failure;
 use super::limits::{ANSWER_BODY, ANSWER_HEAD, HEADERS, REQUEST_BODY, REQUEST_HEAD};
 use super::stream::Wire;
@@ -60,11 +61,29 @@ pub fn request(asked: HttpRequest, host: &str) -> Result<Request<Full<Bytes>>, E
             HeaderValue::from_str(host).map_err(|_| wrong("server name"))?,
         );
     }
+    complete(headers);
+    Ok(request)
+}
+
+/// The headers that every request has.
+pub fn complete(headers: &mut HeaderMap) {
     if !headers.contains_key(USER_AGENT) {
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     }
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    Ok(request)
+}
+
+/// What sends on a connection, and what has to be driven for it.
+pub async fn client<B>(wire: Wire) -> Result<(SendRequest<B>, Connection<TokioIo<Wire>, B>), Error>
+where
+    B: Body + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(ANSWER_HEAD).max_headers(HEADERS);
+    let client = builder.handshake(TokioIo::new(wire)).await;
+    client.map_err(|error| failure::of_http(&error))
 }
 
 /// Send the request and read the answer, its body up to `max_body` bytes.
@@ -72,15 +91,10 @@ pub async fn exchange(
     wire: Wire,
     request: Request<Full<Bytes>>,
     max_body: u32,
-    doing: &mut &'static str,
+    course: &Course,
 ) -> Result<Response, Error> {
-    *doing = "waiting for the HTTP answer";
-    let mut builder = http1::Builder::new();
-    builder.max_buf_size(ANSWER_HEAD).max_headers(HEADERS);
-    let (mut sender, connection) = builder
-        .handshake(TokioIo::new(wire))
-        .await
-        .map_err(|error| failure::of_http(&error))?;
+    course.doing("waiting for the HTTP answer");
+    let (mut sender, connection) = client(wire).await?;
     // Ends with this function, whichever way that ends.
     let mut driver = JoinSet::new();
     driver.spawn(connection);
@@ -88,7 +102,7 @@ pub async fn exchange(
         .send_request(request)
         .await
         .map_err(|error| failure::of_http(&error))?;
-    *doing = "reading the HTTP answer";
+    course.doing("reading the HTTP answer");
     let (head, body) = answer.into_parts();
     let (body, truncated) = read(
         body,

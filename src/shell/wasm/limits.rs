@@ -23,6 +23,9 @@ const TABLE_ELEMENTS: usize = 20_000;
 /// How often a running plugin lets others run and its time is looked at.
 pub const TICK: Duration = Duration::from_millis(5);
 
+/// Resources that one probe may hold at a time: connections, and what WASI has.
+pub const RESOURCES: usize = 256;
+
 /// Connections and HTTP requests of one probe.
 pub const CONNECTIONS: u32 = 8;
 

@@ -15,16 +15,20 @@
 
 #[allow(missing_docs)] // The contract itself documents them: plugins/wit.
 mod bindings;
+mod course;
 mod failure;
 mod guest;
 mod host;
 mod http;
+mod imports;
 mod limits;
 mod precompiled;
 mod stream;
 mod ticker;
 mod tls;
+mod wasi;
 
 pub use guest::Level;
 pub use host::{Host, Plugin, Probe, ProbeRequest};
+pub use imports::{Grant, grant};
 pub use tls::TlsClient;

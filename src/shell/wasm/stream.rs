@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -15,21 +15,10 @@ use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 use super::bindings::catamaran::health::connection::TlsSession;
 use super::bindings::catamaran::health::types::Error;
+use super::course::Course;
 use super::failure;
 use super::limits::CHUNK;
 use super::tls::TlsClient;
-
-/// How far a probe has come on the network.
-#[derive(Default)]
-pub struct Progress {
-    /// What it waits for, for the message of a time-out; empty while the
-    /// plugin itself runs.
-    pub doing: &'static str,
-    /// Time the newest connection took to open; of one that fails, none.
-    pub connect: Option<Duration>,
-    /// Time its TLS handshake took.
-    pub handshake: Option<Duration>,
-}
 
 /// What the plugin holds as `stream`.
 pub struct Stream {
@@ -61,35 +50,29 @@ pub enum Wire {
 
 impl Wire {
     /// Connect in the clear.
-    pub async fn connect(address: SocketAddr, progress: &mut Progress) -> Result<Self, Error> {
-        *progress = Progress {
-            doing: "connecting",
-            ..Progress::default()
-        };
+    pub async fn connect(address: SocketAddr, course: &Course) -> Result<Self, Error> {
+        course.connects()?;
         let began = Instant::now();
         let stream = TcpStream::connect(address)
             .await
             .map_err(|error| failure::of_io(&error))?;
-        progress.connect = Some(began.elapsed());
+        course.connected(began.elapsed());
         // Probes are small; one that waits to be filled up measures the wait.
         let _ = stream.set_nodelay(true);
         Ok(Self::Clear(stream))
     }
 
     /// Begin TLS on a connection in the clear, offering these protocols.
-    pub async fn secure(
-        self,
-        peer: Peer<'_>,
-        alpn: Vec<Vec<u8>>,
-        progress: &mut Progress,
-    ) -> Result<Self, Error> {
+    pub async fn secure(self, peer: Peer<'_>, alpn: Vec<Vec<u8>>, course: &Course) -> Result<Self, Error> {
         let Self::Clear(stream) = self else {
             return Err(Error::Protocol("TLS is spoken already".into()));
         };
-        progress.doing = "in the TLS handshake";
+        course.doing("in the TLS handshake");
         let began = Instant::now();
         let stream = peer.client.handshake(stream, peer.name, peer.address, alpn).await;
-        progress.handshake = stream.is_ok().then(|| began.elapsed());
+        if stream.is_ok() {
+            course.secured(began.elapsed());
+        }
         stream
             .map(|stream| Self::Tls(Box::new(stream)))
             .map_err(|error| match failure::of_io(&error) {
@@ -110,14 +93,12 @@ impl Stream {
     }
 
     /// See `start-tls` in the contract; afterwards it knows the certificate.
-    pub async fn start_tls(&mut self, peer: Peer<'_>, progress: &mut Progress) -> Result<(), Error> {
+    pub async fn start_tls(&mut self, peer: Peer<'_>, course: &Course) -> Result<(), Error> {
         if self.session.is_some() {
             return Err(Error::Protocol("TLS is spoken already".into()));
         }
         let wire = self.wire.take().ok_or(Error::Closed)?;
-        let wire = wire
-            .secure(peer, std::mem::take(&mut self.alpn), progress)
-            .await?;
+        let wire = wire.secure(peer, std::mem::take(&mut self.alpn), course).await?;
         if let Wire::Tls(stream) = &wire {
             self.session = Some(session(stream, peer.client.verified()));
         }
