@@ -246,8 +246,11 @@ fn probe_takes_the_configuration_and_the_time_it_is_given() {
     assert_eq!(code, Some(1));
     assert!(told.contains("timed-out"), "{told}");
     let (code, told) = probe(&["--plugin", "http", "--config", r#"{"pth":"/"}"#]);
-    assert_eq!(code, Some(1));
-    assert!(told.contains("bad-plugin") && told.contains("pth"), "{told}");
+    assert_eq!(code, Some(2));
+    assert_eq!(
+        told,
+        "catamaran: config.pth: the plugin knows no key \"pth\"; did you mean \"path\"?\n"
+    );
     let (code, told) = probe(&["--plugin", "http", "--config", "path=/"]);
     assert_eq!(code, Some(2));
     assert!(told.contains("not JSON"), "{told}");
@@ -537,4 +540,42 @@ fn daemon_is_not_ready_before_its_endpoints_were_probed() {
     daemon.terminate();
     daemon.read_until("stopped");
     assert_eq!(daemon.ended(), Some(0));
+}
+
+/// The schema travels in the component, wherever that comes from.
+#[test]
+fn check_holds_settings_against_the_schema_of_the_plugin() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = folder.path().join("own.wasm");
+    let component = include_bytes!("plugins/hostile.wasm");
+    let schema = r#"{"properties":{"do":{"type":"string"}},"additionalProperties":false}"#;
+    std::fs::write(
+        &plugin,
+        catamaran::pure::component::with_custom_section(
+            component,
+            catamaran::pure::component::SCHEMA_SECTION,
+            schema.as_bytes(),
+        ),
+    )
+    .unwrap();
+    let check = |settings: &str| {
+        let document = format!(
+            "[listeners.a]\nbind = ['*:1']\npool = 'a'\n[pools.a]\ncheck = 'c'\nendpoints = {{ e = '192.0.2.1:1' }}\n\
+             [checks.c]\nplugin = 'file:{}'\nconfig = {settings}\n",
+            plugin.display()
+        );
+        let path = folder.path().join("x.toml");
+        std::fs::write(&path, document).unwrap();
+        run(["check", path.to_str().unwrap()])
+    };
+    assert_eq!(check("{ do = 'loop' }").0, Some(0));
+    let (code, _, told) = check("{ do = 1, undo = 'x' }");
+    assert_eq!(code, Some(2));
+    for part in [
+        "x.toml:9:17: checks.c.config.do: the plugin wants text in quotes",
+        "x.toml:9:20: checks.c.config.undo: the plugin knows no key \"undo\"",
+        "2 mistakes",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
 }

@@ -19,19 +19,14 @@ use std::path::PathBuf;
 
 use crate::pure::config::Checked;
 use crate::shell::document::{self, LoadError, Source};
-use crate::shell::plugin_store;
+use crate::shell::plugin_store::Available;
 
 /// Where the document of a command is that was given this `--config`, or none.
 fn source(named: Option<PathBuf>) -> Source {
     Source::choose(named, std::env::var_os(document::VARIABLE))
 }
 
-/// Read a document that may name the standard plugins of this binary.
+/// Read a document that may name any plugin there is.
 fn load(source: &Source) -> Result<Checked, LoadError> {
-    document::load(source, &standard_plugins())
-}
-
-/// Their names.
-fn standard_plugins() -> Vec<&'static str> {
-    plugin_store::STANDARD.iter().map(|(name, _)| *name).collect()
+    document::load(source, &Available)
 }

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::app::{Loaded, Probing};
 use crate::pure::config::{self, Config, Endpoint, Format, Mistake, Wish};
+use crate::shell::plugin_store::Available;
 use crate::shell::wasm::{Level, Probe};
 
 /// Run checks once and print verdict, reason and time.
@@ -164,7 +165,7 @@ fn alone(args: Args) -> Result<Config, String> {
         "pools": { "pool": { "check": "check", "endpoints": { "endpoint": endpoint } } },
         "checks": { "check": check },
     });
-    match config::check(&document.to_string(), Format::Json, &super::standard_plugins()) {
+    match config::check(&document.to_string(), Format::Json, &Available) {
         Ok(checked) => Ok(checked.config),
         Err(refused) => {
             let sentence = |mistake: &Mistake| {
@@ -172,7 +173,10 @@ fn alone(args: Args) -> Result<Config, String> {
                     .help
                     .as_ref()
                     .map_or(String::new(), |help| format!("; {help}"));
-                format!("catamaran: {}{help}", mistake.message)
+                // Where it is in a document that nobody wrote, but for the settings.
+                let place = mistake.path.strip_prefix("checks.check.config");
+                let place = place.map_or(String::new(), |key| format!("config{key}: "));
+                format!("catamaran: {place}{}{help}", mistake.message)
             };
             Err(refused
                 .mistakes

@@ -3,6 +3,7 @@
 //!
 //! - [`addr`]: address types shared by all rooms
 //! - [`balancer`]: which endpoint takes a connection
+//! - [`component`]: what is in a plugin's file
 //! - [`config`]: the document, from text to checked values
 //! - [`digest`]: digests of content
 //! - [`health`]: from findings of single probes to up and down
@@ -13,6 +14,7 @@
 
 pub mod addr;
 pub mod balancer;
+pub mod component;
 pub mod config;
 pub mod digest;
 pub mod health;

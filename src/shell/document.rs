@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use crate::pure::config::{self, Checked, Config, Format, Password, Refused, Severity};
+use crate::pure::config::{self, Checked, Config, Format, Password, Plugins, Refused, Severity};
 
 /// Where it is when nobody says otherwise.
 pub const USUAL: &str = "/etc/catamaran/cluster.toml";
@@ -98,9 +98,8 @@ pub enum LoadError {
     },
 }
 
-/// Reads and checks a document. `standard` are the names of the plugins in the
-/// binary.
-pub fn load(source: &Source, standard: &[&str]) -> Result<Checked, LoadError> {
+/// Reads and checks a document that may name these plugins.
+pub fn load(source: &Source, plugins: &impl Plugins) -> Result<Checked, LoadError> {
     let bytes = source.read().map_err(|error| unreadable(source, &error))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
@@ -113,7 +112,7 @@ pub fn load(source: &Source, standard: &[&str]) -> Result<Checked, LoadError> {
     })?;
     let format = Format::of(source.extension(), &text);
     let name = source.to_string();
-    config::check(&text, format, standard).map_err(|refused| LoadError::Refused { name, refused })
+    config::check(&text, format, plugins).map_err(|refused| LoadError::Refused { name, refused })
 }
 
 /// The document with the passwords that it has in files.
@@ -186,9 +185,11 @@ pub fn count(number: usize, thing: &str) -> String {
 mod tests {
     use super::*;
 
+    const NO_PLUGINS: [&str; 0] = [];
+
     #[test]
     fn missing_file_is_named_with_the_reason() {
-        let error = load(&Source::File("/nowhere/cluster.toml".into()), &[])
+        let error = load(&Source::File("/nowhere/cluster.toml".into()), &NO_PLUGINS)
             .unwrap_err()
             .to_string();
         assert_eq!(
@@ -202,7 +203,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.toml");
         std::fs::write(&path, b"a = 1\nb = \"\xff\"\n").unwrap();
-        let error = load(&Source::File(path), &[]).unwrap_err().to_string();
+        let error = load(&Source::File(path), &NO_PLUGINS).unwrap_err().to_string();
         assert!(error.ends_with("x.toml: line 2 is not UTF-8"), "{error}");
     }
 
@@ -216,7 +217,7 @@ mod tests {
              addresses = ['192.0.2.250']\nauthentication = {{ pass-file = '{}' }}",
             path.display()
         );
-        let checked = config::check(&document, Format::Toml, &[]).unwrap();
+        let checked = config::check(&document, Format::Toml, &NO_PLUGINS).unwrap();
         with_passwords(checked.config).map(|mut config| config.virtual_routers.remove(0).password)
     }
 

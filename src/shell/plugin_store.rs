@@ -3,12 +3,16 @@
 //! It hands out what was asked for, verified if a digest is pinned, and knows
 //! nothing of what is in it; `wasm` compiles and runs plugins.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+
+use crate::pure::component;
+use crate::pure::config::{PluginSource, Plugins};
 
 /// The standard plugins by name, in alphabetical order. They are the committed
 /// components; `tests/plugins_fresh.rs` keeps them equal to their sources.
@@ -24,6 +28,35 @@ pub const STANDARD: &[(&str, &[u8])] = &[
         include_bytes!("../../plugins/built/tls-handshake.wasm"),
     ),
 ];
+
+const NAMES: [&str; STANDARD.len()] = {
+    let mut names = [""; STANDARD.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = STANDARD[at].0;
+        at += 1;
+    }
+    names
+};
+
+/// The plugins that can be had here.
+pub struct Available;
+
+impl Plugins for Available {
+    fn standard(&self) -> &[&str] {
+        &NAMES
+    }
+
+    fn schema(&self, plugin: &PluginSource) -> Option<String> {
+        // What cannot be read is told by whoever loads it.
+        let bytes = match plugin {
+            PluginSource::Standard(name) => Cow::Borrowed(standard(name)?),
+            PluginSource::File { path, sha256 } => Cow::Owned(read_file(path, sha256.as_ref()).ok()?),
+        };
+        let schema = component::custom_section(&bytes, component::SCHEMA_SECTION)?;
+        Some(String::from_utf8_lossy(schema).into_owned())
+    }
+}
 
 /// The most bytes of a plugin file. Components with a language's whole runtime
 /// in them (Python, JavaScript) reach some 30 MiB.
@@ -176,9 +209,8 @@ mod tests {
 
     #[test]
     fn standard_plugins_are_components() {
-        // The preamble: magic, then version 13 of layer 1.
         for (name, bytes) in STANDARD {
-            assert_eq!(&bytes[..8], b"\0asm\x0d\0\x01\0", "{name}");
+            assert!(component::is_component(bytes), "{name}");
             assert_eq!(standard(name), Some(*bytes));
         }
     }

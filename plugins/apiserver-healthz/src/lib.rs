@@ -13,9 +13,14 @@ const BODY_AT_MOST: u32 = 64 * 1024;
 
 /// The check's `config`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 struct ApiserverHealthz {
     /// `/healthz`, `/livez` or `/readyz`, or one subcheck such as `/livez/ping`.
+    #[cfg_attr(
+        test,
+        schemars(regex(pattern = "^/(healthz|livez|readyz)(/[A-Za-z0-9_./-]+)?$"))
+    )]
     path: String,
     /// Subchecks to leave out, such as `etcd`.
     exclude: Vec<String>,
@@ -342,5 +347,10 @@ mod tests {
             read::<ApiserverHealthz>(r#"{"paths": "/"}"#).unwrap_err(),
             "config: unknown key `paths`, expected one of `path`, `exclude`, `verbose`"
         );
+    }
+
+    #[test]
+    fn schema_is_that_of_the_settings() {
+        catamaran_check::schema::compare::<ApiserverHealthz>(env!("CARGO_MANIFEST_DIR"));
     }
 }

@@ -14,13 +14,17 @@ use statuses::Statuses;
 
 /// The check's `config`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 struct Http {
     /// Request method.
+    #[cfg_attr(test, schemars(regex(pattern = "^[A-Z]+$")))]
     method: String,
     /// Path, and query if any.
+    #[cfg_attr(test, schemars(regex(pattern = "^/[!-~]*$")))]
     path: String,
     /// The `Host` header; without it the endpoint's server name or address.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     host: Option<String>,
     /// More headers.
     headers: BTreeMap<String, String>,
@@ -29,6 +33,7 @@ struct Http {
     /// Statuses that are healthy.
     status: Statuses,
     /// Text that the answer's body must contain.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     contains: Option<String>,
 }
 
@@ -269,5 +274,10 @@ mod tests {
         ] {
             assert!(refused(text).starts_with("config: "), "{text}");
         }
+    }
+
+    #[test]
+    fn schema_is_that_of_the_settings() {
+        catamaran_check::schema::compare::<Http>(env!("CARGO_MANIFEST_DIR"));
     }
 }

@@ -85,6 +85,43 @@ impl<'de> Deserialize<'de> for Statuses {
 }
 
 #[cfg(test)]
+mod schema {
+    use std::borrow::Cow;
+
+    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+    use serde::{Serialize, Serializer};
+
+    use super::Statuses;
+
+    impl JsonSchema for Statuses {
+        fn schema_name() -> Cow<'static, str> {
+            "Statuses".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            let status = "[1-9][0-9]{2}";
+            let part = format!(" *{status} *(- *{status} *)?");
+            json_schema!({
+                "type": ["integer", "string"],
+                "minimum": 100,
+                "maximum": 999,
+                "pattern": format!("^{part}(,{part})*$"),
+            })
+        }
+
+        fn inline_schema() -> bool {
+            true
+        }
+    }
+
+    impl Serialize for Statuses {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_str(self)
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -27,6 +27,8 @@
 
 pub mod connection;
 pub mod http;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod text;
 
 use std::marker::PhantomData;

@@ -10,11 +10,13 @@ const READ_AT_MOST: usize = 64 * 1024;
 
 /// The check's `config`.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 struct Tcp {
     /// Text to send after connecting.
     send: Option<String>,
     /// Text that must appear in what the endpoint sends.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     expect: Option<String>,
 }
 
@@ -161,5 +163,10 @@ mod tests {
         );
         assert!(read::<Tcp>(r#"{"expect": ""}"#).is_err());
         assert!(read::<Tcp>(&format!(r#"{{"send": "{}"}}"#, "x".repeat(65_537))).is_err());
+    }
+
+    #[test]
+    fn schema_is_that_of_the_settings() {
+        catamaran_check::schema::compare::<Tcp>(env!("CARGO_MANIFEST_DIR"));
     }
 }

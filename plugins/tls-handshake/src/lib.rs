@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 /// The check's `config`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 struct TlsHandshake {
     /// Days before expiry from which the endpoint is degraded.
@@ -170,5 +171,10 @@ mod tests {
             read::<TlsHandshake>(r#"{"warn_days": 3}"#).unwrap_err(),
             "config: unknown key `warn_days`, expected `warn-days` or `critical-days`"
         );
+    }
+
+    #[test]
+    fn schema_is_that_of_the_settings() {
+        catamaran_check::schema::compare::<TlsHandshake>(env!("CARGO_MANIFEST_DIR"));
     }
 }

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
+use super::workshop::SCHEMA;
+
 /// `plugins/built/record.json`: each plugin by name, in alphabetical order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -102,6 +104,10 @@ pub fn sources(root: &Path, folder: &str) -> Result<String, String> {
             add(&format!("plugins/{}/Cargo.toml", other.0))?;
             add(&format!("plugins/{}/src", other.0))?;
         }
+    }
+    let schema = format!("plugins/{folder}/{SCHEMA}");
+    if root.join(&schema).is_file() {
+        add(&schema)?;
     }
     let lines: Vec<_> = dependencies.iter().map(Dependency::line).collect();
     parts.insert("dependencies".into(), lines.join("\n").into_bytes());

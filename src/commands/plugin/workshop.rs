@@ -8,11 +8,14 @@ use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use toml::Value;
 use wit_component::ComponentEncoder;
+
+use crate::pure::component::{SCHEMA_SECTION, with_custom_section};
 
 use super::record::{Entry, Record, Versions, sha256, sources, table};
 
@@ -188,9 +191,21 @@ impl Workshop {
                 let file = format!("{}.wasm", plugin.package.replace('-', "_"));
                 let path = target.join(TARGET).join("plugin").join(file);
                 let module = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-                component(&module).map_err(|error| format!("{}: no component: {error}", plugin.name))
+                let component =
+                    component(&module).map_err(|error| format!("{}: no component: {error}", plugin.name))?;
+                self.with_schema(&component, plugin)
             })
             .collect()
+    }
+
+    /// The component with the schema of its configuration, where it has one.
+    fn with_schema(&self, component: &[u8], plugin: &Plugin) -> Result<Vec<u8>, String> {
+        let path = self.root.join("plugins").join(&plugin.name).join(SCHEMA);
+        match fs::read(&path) {
+            Ok(schema) => Ok(with_custom_section(component, SCHEMA_SECTION, &schema)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(component.to_vec()),
+            Err(error) => Err(format!("{}: {error}", path.display())),
+        }
     }
 
     /// Put components in their places and into the record; a line about each.
@@ -379,6 +394,9 @@ impl Plugin {
         }))
     }
 }
+
+/// The schema of a plugin's configuration, in its folder.
+pub const SCHEMA: &str = "config.schema.json";
 
 /// The record's place, from the root.
 const RECORD: &str = "plugins/built/record.json";

@@ -37,6 +37,27 @@ use super::vrrp::{ChecksumForm, Takeover};
 /// See [`Config::time_to_settle`].
 const SETTLING_MARGIN: Duration = Duration::from_secs(5);
 
+/// What is known of plugins while a document is checked.
+pub trait Plugins {
+    /// The names of the plugins in the binary.
+    fn standard(&self) -> &[&str];
+
+    /// The JSON Schema of a plugin's configuration; none where it has none, or
+    /// the plugin cannot be had just now.
+    fn schema(&self, plugin: &PluginSource) -> Option<String>;
+}
+
+/// Names alone.
+impl<const N: usize> Plugins for [&str; N] {
+    fn standard(&self) -> &[&str] {
+        self
+    }
+
+    fn schema(&self, _: &PluginSource) -> Option<String> {
+        None
+    }
+}
+
 /// A checked document. The order of every list is the document's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {

@@ -6,22 +6,29 @@ use super::super::file::{self, File, PluginConfig};
 use super::super::tree::Path;
 use super::super::units::{Size, Time};
 use super::super::words;
-use super::super::{Check, PluginSource, Tls};
+use super::super::{Check, PluginSource, Plugins, Tls};
 use super::report::Report;
+use super::settings;
 
-pub(super) fn check(file: &File, standard: &[&str], report: &mut Report<'_>) -> Vec<Check> {
+pub(super) fn check(file: &File, plugins: &impl Plugins, report: &mut Report<'_>) -> Vec<Check> {
     let table = Path::default().key("checks");
     let checks = file.checks.iter();
     checks
         .map(|(name, written)| {
             let path = table.key(name);
             report.name(&path, name);
-            one(name, written, standard, &path, report)
+            one(name, written, plugins, &path, report)
         })
         .collect()
 }
 
-fn one(name: &str, written: &file::Check, standard: &[&str], path: &Path, report: &mut Report<'_>) -> Check {
+fn one(
+    name: &str,
+    written: &file::Check,
+    plugins: &impl Plugins,
+    path: &Path,
+    report: &mut Report<'_>,
+) -> Check {
     let interval = report.time(
         &path.key("interval"),
         written.interval,
@@ -48,7 +55,7 @@ fn one(name: &str, written: &file::Check, standard: &[&str], path: &Path, report
     );
     let check = Check {
         name: name.to_string(),
-        plugin: plugin(written, standard, path, report),
+        plugin: plugin(written, plugins.standard(), path, report),
         interval,
         fast_interval,
         down_interval,
@@ -70,6 +77,9 @@ fn one(name: &str, written: &file::Check, standard: &[&str], path: &Path, report
         memory: memory(written, path, report),
     };
     refuse_overlapping_probes(&check, written, path, report);
+    if let Some(schema) = plugins.schema(&check.plugin) {
+        settings::check(written.config.as_ref(), &schema, path, report);
+    }
     check
 }
 
@@ -163,7 +173,7 @@ fn plugin(written: &file::Check, standard: &[&str], path: &Path, report: &mut Re
     PluginSource::Standard(text.clone())
 }
 
-fn quoted(words: &[&str]) -> String {
+pub(super) fn quoted(words: &[&str]) -> String {
     words
         .iter()
         .map(|word| format!("{word:?}"))

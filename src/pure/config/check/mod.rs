@@ -10,6 +10,7 @@ mod listeners;
 mod nodes;
 mod pools;
 mod report;
+mod settings;
 mod virtual_routers;
 
 use super::file::File;
@@ -18,7 +19,7 @@ use super::read::{Reading, read};
 use super::source::{Format, parse};
 use super::tree::Path;
 use super::units::Time;
-use super::{Config, Daemon};
+use super::{Config, Daemon, Plugins};
 use report::Report;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,9 +42,8 @@ pub struct Refused {
     pub warnings: Vec<Mistake>,
 }
 
-/// Reads and checks a document. `standard` are the names of the plugins in the
-/// binary.
-pub fn check(text: &str, format: Format, standard: &[&str]) -> Result<Checked, Refused> {
+/// Reads and checks a document that may name these plugins.
+pub fn check(text: &str, format: Format, plugins: &impl Plugins) -> Result<Checked, Refused> {
     let (tree, from_source) = match parse(text, format) {
         Ok(parsed) => parsed,
         Err(faults) => return Err(refused(text, faults, Vec::new())),
@@ -66,7 +66,7 @@ pub fn check(text: &str, format: Format, standard: &[&str]) -> Result<Checked, R
         warnings: Vec::new(),
     };
     report.mistakes.extend(faults);
-    let config = config(&file, standard, &mut report);
+    let config = config(&file, plugins, &mut report);
     let Report {
         mistakes, warnings, ..
     } = report;
@@ -86,7 +86,7 @@ fn refused(text: &str, mistakes: Vec<Fault>, warnings: Vec<Fault>) -> Refused {
     }
 }
 
-fn config(file: &File, standard: &[&str], report: &mut Report<'_>) -> Config {
+fn config(file: &File, plugins: &impl Plugins, report: &mut Report<'_>) -> Config {
     if file.listeners.is_empty() && file.virtual_routers.is_empty() {
         let root = Path::default();
         if !report.was_refused(&root) {
@@ -101,7 +101,7 @@ fn config(file: &File, standard: &[&str], report: &mut Report<'_>) -> Config {
     let virtual_routers = virtual_routers::check(file, &nodes, report);
     let listeners = listeners::check(file, report);
     let pools = pools::check(file, report);
-    let checks = checks::check(file, standard, report);
+    let checks = checks::check(file, plugins, report);
     pools::refuse_loops(&pools, &listeners, &nodes, &virtual_routers, report);
     // A reference that leads nowhere makes the one it meant look unused.
     if report.mistakes.is_empty() {
