@@ -105,7 +105,8 @@ impl Log {
         self.lock().push(level, message);
     }
 
-    /// Bytes of a stream of text, whose lines are messages.
+    /// Bytes of a stream of text, whose lines are messages; empty ones, which
+    /// interpreters put before what they have to say, are not.
     pub fn write(&self, level: Level, bytes: &[u8]) {
         let mut lines = self.lock();
         let at = lines.begun.iter().position(|(of, _)| *of == level);
@@ -115,7 +116,9 @@ impl Log {
         let rest = pieces.next_back().unwrap_or_default();
         for piece in pieces {
             add(&mut line, piece);
-            lines.push(level, &String::from_utf8_lossy(&line));
+            if !line.trim_ascii().is_empty() {
+                lines.push(level, &String::from_utf8_lossy(&line));
+            }
             line.clear();
         }
         add(&mut line, rest);
@@ -165,7 +168,7 @@ mod tests {
             log.write(Level::Info, piece.as_bytes());
         }
         log.write(Level::Warn, b"other");
-        let lines = ["one", "two", "", "three"].map(|line| (Level::Info, line.to_owned()));
+        let lines = ["one", "two", "three"].map(|line| (Level::Info, line.to_owned()));
         let mut expected = Vec::from(lines);
         expected.push((Level::Warn, "other".into()));
         assert_eq!(log.take(), (expected, 0));

@@ -11,13 +11,17 @@ pub const PROBES_AT_ONCE: u32 = 1000;
 pub const MOST_MEMORY: usize = 256 << 20;
 
 /// Core instances of one component. What `wit-component` makes of one module
-/// is three: the module and two that join it to its imports.
-const PARTS: u32 = 8;
+/// is three: the module and two that join it to its imports. Python's
+/// interpreter comes as 14, and as 38 with WASI cut off.
+const PARTS: u32 = 40;
+
+/// Memories of one component; JavaScript's adapters bring one of their own.
+const MEMORIES: u32 = 2;
 
 /// Tables of one component; each keeps address space for [`TABLE_ELEMENTS`].
 const TABLES: u32 = 4;
 
-/// Elements of one table; Rust plugins use some hundreds.
+/// Elements of one table; Rust plugins use some hundreds, interpreters 8,000.
 const TABLE_ELEMENTS: usize = 20_000;
 
 /// How often a running plugin lets others run and its time is looked at.
@@ -63,11 +67,11 @@ pub fn engine_config() -> Config {
         // What one component may have times the probes: the pool is never
         // empty, so a probe never fails for the number of others.
         .total_core_instances(PROBES_AT_ONCE * PARTS)
-        .total_memories(PROBES_AT_ONCE)
+        .total_memories(PROBES_AT_ONCE * MEMORIES)
         .total_tables(PROBES_AT_ONCE * TABLES)
         .total_stacks(PROBES_AT_ONCE)
         .max_core_instances_per_component(PARTS)
-        .max_memories_per_component(1)
+        .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(MOST_MEMORY)
