@@ -21,7 +21,9 @@ pub const STANDARD: &[(&str, &[u8])] = &[
         "apiserver-healthz",
         include_bytes!("../../plugins/built/apiserver-healthz.wasm"),
     ),
+    ("etcd", include_bytes!("../../plugins/built/etcd.wasm")),
     ("http", include_bytes!("../../plugins/built/http.wasm")),
+    ("redis", include_bytes!("../../plugins/built/redis.wasm")),
     ("tcp", include_bytes!("../../plugins/built/tcp.wasm")),
     (
         "tls-handshake",
@@ -220,12 +222,12 @@ mod tests {
         assert_eq!(
             read_standard("apiserver-health").unwrap_err().to_string(),
             "there is no standard plugin `apiserver-health`, did you mean `apiserver-healthz`? \
-             (there are apiserver-healthz, http, tcp, tls-handshake; a file is written `file:PATH`)"
+             (there are apiserver-healthz, etcd, http, redis, tcp, tls-handshake; a file is written `file:PATH`)"
         );
         assert_eq!(
             read_standard("ldap").unwrap_err().to_string(),
             "there is no standard plugin `ldap` \
-             (there are apiserver-healthz, http, tcp, tls-handshake; a file is written `file:PATH`)"
+             (there are apiserver-healthz, etcd, http, redis, tcp, tls-handshake; a file is written `file:PATH`)"
         );
     }
 

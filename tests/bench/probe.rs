@@ -1,9 +1,17 @@
-//! `cargo bench --bench probe`: probes a second on one core, and what the
-//! sandbox costs against the same probe written natively.
+//! `cargo bench --bench probe`: probes a second on one core, what the sandbox
+//! costs against the same probe written natively, and what each language a
+//! check can be written in costs.
 //!
 //! The server has the other core to itself. Rounds of both kinds take turns
 //! and medians are printed, because machines are noisy. CPU time is the
-//! probing thread's own, user and system.
+//! probing thread's own, user and system. A language's check is the one that
+//! `catamaran plugin new` writes, built by its own tools; where those are not
+//! at hand the table says so.
+
+#[path = "probe/languages.rs"]
+mod languages;
+#[path = "probe/memory.rs"]
+mod memory;
 
 use std::future::Future;
 use std::net::SocketAddr;

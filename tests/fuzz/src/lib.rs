@@ -14,6 +14,9 @@ pub mod addr;
 #[path = "../../../src/pure/vrrp/mod.rs"]
 pub mod vrrp;
 
+#[cfg(feature = "wasm")]
+pub mod wasm;
+
 use std::net::IpAddr;
 
 use vrrp::{Advertisement, Carrier, Malformed};
