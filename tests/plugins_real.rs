@@ -9,6 +9,8 @@ mod enclosed;
 mod etcd;
 #[path = "support/installed.rs"]
 mod installed;
+#[path = "plugins_real/postgres.rs"]
+mod postgres;
 #[path = "plugins_real/redis.rs"]
 mod redis;
 
