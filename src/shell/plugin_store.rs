@@ -25,6 +25,7 @@ pub const STANDARD: &[(&str, &[u8])] = &[
     ("http", include_bytes!("../../plugins/built/http.wasm")),
     ("postgres", include_bytes!("../../plugins/built/postgres.wasm")),
     ("redis", include_bytes!("../../plugins/built/redis.wasm")),
+    ("script", include_bytes!("../../plugins/built/script.wasm")),
     ("tcp", include_bytes!("../../plugins/built/tcp.wasm")),
     (
         "tls-handshake",
@@ -223,12 +224,12 @@ mod tests {
         assert_eq!(
             read_standard("apiserver-health").unwrap_err().to_string(),
             "there is no standard plugin `apiserver-health`, did you mean `apiserver-healthz`? \
-             (there are apiserver-healthz, etcd, http, postgres, redis, tcp, tls-handshake; a file is written `file:PATH`)"
+             (there are apiserver-healthz, etcd, http, postgres, redis, script, tcp, tls-handshake; a file is written `file:PATH`)"
         );
         assert_eq!(
             read_standard("ldap").unwrap_err().to_string(),
             "there is no standard plugin `ldap` \
-             (there are apiserver-healthz, etcd, http, postgres, redis, tcp, tls-handshake; a file is written `file:PATH`)"
+             (there are apiserver-healthz, etcd, http, postgres, redis, script, tcp, tls-handshake; a file is written `file:PATH`)"
         );
     }
 

@@ -224,6 +224,14 @@ fn primary_and_standby_are_told_apart_also_over_tls() {
         });
         assert_eq!(elsewhere.probe(5432, "{}").await.cause, Cause::Tls);
 
+        // By hand: the request for TLS, the handshake, a startup message.
+        let steps = r#"{"steps":[
+            {"connect":{"defer-tls":true}}, {"send-hex":"00000008 04d2162f"}, {"expect":"S"}, {"start-tls":true},
+            {"send-hex":"00000015 00030000 7573657200 73656375726500 00"}, {"comment":"user and database","expect":"database \"secure\" does not exist"}
+        ]}"#;
+        let script = Check::of("script").with_tls(&trusting).probe(5432, steps).await;
+        assert_eq!(script.cause, Cause::Healthy, "{script}");
+
         postgres.run(
             "pg_basebackup",
             &[

@@ -95,3 +95,47 @@ fn password_and_user_are_shown_and_missed() {
         assert!(not_allowed.detail.contains("+role"), "{not_allowed}");
     });
 }
+
+/// What HAProxy's manual shows as a `tcp-check` of Redis.
+#[test]
+fn script_talks_to_it() {
+    if !packaged(&[("redis-server", "redis-server")]) {
+        return;
+    }
+    enclosed::enclosed(async |mut world| {
+        settle(&mut world);
+        let folder = TempDir::new().unwrap();
+        let _server = redis(&folder, 6379, "");
+        Check::of("redis").finds(6379, "{}", Cause::Healthy, "PONG").await;
+        let check = Check::of("script");
+        let steps = |role: &str| {
+            format!(
+                r#"{{"steps":[
+                    {{"send":"PING\r\n"}}, {{"expect":"+PONG"}},
+                    {{"send":"info replication\r\n"}}, {{"comment":"role","expect-regex":"(?m)^role:{role}"}},
+                    {{"send":"QUIT\r\n"}}, {{"expect-not":"-ERR","until":"+OK"}}, {{"expect":"\r\n"}}, {{"expect-end":true}}
+                ]}}"#
+            )
+        };
+        let well = check.probe(6379, &steps("master")).await;
+        assert_eq!((well.cause, well.detail.as_str()), (Cause::Healthy, "8 steps"));
+        let refused = check
+            .probe(
+                6379,
+                r#"{"steps":[{"send":"PONG\r\n"},{"comment":"no error","expect-not":"-ERR"}]}"#,
+            )
+            .await;
+        assert_eq!(refused.cause, Cause::Unhealthy, "{refused}");
+        assert!(
+            refused.detail.starts_with("step 2 (no error): received \"-ERR"),
+            "{refused}"
+        );
+        let over = check
+            .probe(6379, r#"{"steps":[{"send":"QUIT\r\n"},{"expect":"+PONG"}]}"#)
+            .await;
+        assert_eq!(
+            over.detail,
+            r#"step 2: connection ended: expected "+PONG", received "+OK\r\n""#
+        );
+    });
+}

@@ -106,8 +106,8 @@ mod tests {
             Ok(Interfaces {
                 exports: vec!["check".into()],
                 imports: vec![
-                    "catamaran:health/types@0.1.0".into(),
-                    "catamaran:health/http@0.1.0".into(),
+                    "catamaran:health/types@1.0.0".into(),
+                    "catamaran:health/http@1.0.0".into(),
                 ],
             })
         );

@@ -8,6 +8,7 @@ use std::time::Duration;
 use catamaran::pure::config::Tls;
 use catamaran::pure::health::Cause;
 use catamaran::shell::wasm::{Host, Plugin, Probe, ProbeRequest, TlsClient};
+use nix::sys::signal::{SigHandler, Signal, signal};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -45,6 +46,9 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
+        // As Rust's own `main` does, which libFuzzer has not.
+        // SAFETY: a signal that is ignored runs no code.
+        unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }.expect("a signal");
         let host = Host::new(None).expect("a host");
         let caller = host.load(CALLER, MEMORY, &mut |_| {}).expect("the fixture");
         let by_hand = wat::parse_str(BY_HAND.replace(";; FUNCTIONS", CHECK)).expect("a component");
