@@ -6,6 +6,7 @@
 //! - [`component`]: what is in a plugin's file
 //! - [`config`]: the document, from text to checked values
 //! - [`digest`]: digests of content
+//! - [`exchange`]: recorded exchanges of plugins and endpoints, and their replay
 //! - [`health`]: from findings of single probes to up and down
 //! - [`image`]: from descriptions to the files of OCI images
 //! - [`manifest`]: what makes a service manager run a document's load balancer
@@ -17,6 +18,7 @@ pub mod balancer;
 pub mod component;
 pub mod config;
 pub mod digest;
+pub mod exchange;
 pub mod health;
 pub mod image;
 pub mod manifest;

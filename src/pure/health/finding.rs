@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// How a probe ended; every ending has a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// The plugin said so.

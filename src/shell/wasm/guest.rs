@@ -14,6 +14,7 @@ use super::bindings::catamaran::health::types::Error;
 use super::course::{Course, Log};
 use super::http;
 use super::limits::{ALPN, Fence, RESOURCES};
+use super::line::Line;
 use super::stream::{Peer, Stream, Wire};
 use super::tls::TlsClient;
 use super::wasi::Wasi;
@@ -53,6 +54,8 @@ pub struct Reach {
     pub server_name: Option<String>,
     /// TLS, where the document says so.
     pub tls: Option<Arc<TlsClient>>,
+    /// What connections are made of.
+    pub line: Line,
     /// What came of it so far.
     pub course: Course,
 }
@@ -95,7 +98,7 @@ impl Guest {
 impl Reach {
     /// A connection as the document says.
     pub async fn wire(&self) -> Result<Wire, Error> {
-        let wire = Wire::connect(self.endpoint, &self.course).await?;
+        let wire = Wire::connect(self.endpoint, &self.line, &self.course).await?;
         match self.peer() {
             Some(peer) => wire.secure(peer, Vec::new(), &self.course).await,
             None => Ok(wire),
@@ -107,7 +110,8 @@ impl Reach {
         if alpn.len() > ALPN || alpn.iter().any(|protocol| !(1..=255).contains(&protocol.len())) {
             return Err(Error::TooLarge);
         }
-        let mut stream = Stream::new(Wire::connect(self.endpoint, &self.course).await?, alpn);
+        let wire = Wire::connect(self.endpoint, &self.line, &self.course).await?;
+        let mut stream = Stream::new(wire, alpn);
         if !options.defer_tls
             && let Some(peer) = self.peer()
         {

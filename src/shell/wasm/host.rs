@@ -16,10 +16,13 @@ use super::course::{Course, Facts};
 use super::guest::{Guest, Level, Reach};
 use super::imports;
 use super::limits::{Fence, PROBES_AT_ONCE, TEXT, engine_config, guest_memory};
+use super::line::{Line, Recorder, Stage};
 use super::precompiled;
 use super::ticker::Ticker;
 use super::tls::TlsClient;
 use super::wasi;
+use crate::pure::exchange::file::Exchange;
+use crate::pure::exchange::recording::Heard;
 use crate::pure::health::{Cause, Finding};
 
 /// Compiles plugins and keeps what their probes share.
@@ -75,6 +78,8 @@ pub struct Probe {
     pub log: Vec<(Level, String)>,
     /// Log lines beyond that.
     pub dropped: u32,
+    /// Bytes of memory that the instance had in the end.
+    pub memory: usize,
 }
 
 impl Host {
@@ -156,6 +161,31 @@ impl Plugin {
     /// Where a thousand run already it waits for its turn first; that is not
     /// the endpoint's fault and not part of [`Probe::took`].
     pub async fn probe(&self, request: &ProbeRequest) -> Probe {
+        self.probe_on(request, Line::default()).await
+    }
+
+    /// The same, and what was said on its connections.
+    pub async fn probe_recorded(&self, request: &ProbeRequest) -> (Probe, Vec<Heard>) {
+        let recorder = Recorder::default();
+        let line = Line {
+            recorder: Some(recorder.clone()),
+            ..Line::default()
+        };
+        (self.probe_on(request, line).await, recorder.heard())
+    }
+
+    /// The same, with an exchange in the endpoint's place; nothing connects to
+    /// anything. Also what was not as the exchange has it.
+    pub async fn replay(&self, request: &ProbeRequest, exchange: &Exchange) -> (Probe, Vec<String>) {
+        let stage = Stage::new(exchange);
+        let line = Line {
+            stage: Some(stage.clone()),
+            ..Line::default()
+        };
+        (self.probe_on(request, line).await, stage.faults())
+    }
+
+    async fn probe_on(&self, request: &ProbeRequest, line: Line) -> Probe {
         // Never closed, so this only waits.
         let _turn = self.shared.turns.acquire().await;
         let began = Instant::now();
@@ -164,6 +194,7 @@ impl Plugin {
             endpoint: request.address,
             server_name: request.server_name.clone(),
             tls: request.tls.clone(),
+            line,
             course: Course::default(),
         };
         let guest = Guest::new(reach, fence);
@@ -203,6 +234,7 @@ impl Plugin {
             handshake: facts.handshake,
             log,
             dropped,
+            memory: guest.fence.used,
         }
     }
 

@@ -98,6 +98,8 @@ pub fn guest_memory(granted: u64) -> usize {
 /// Watches one instance's memory and tables.
 pub struct Fence {
     memory: usize,
+    /// Bytes of memory it has.
+    pub used: usize,
     /// The plugin wanted more memory or table than it may have.
     pub refused: bool,
 }
@@ -107,14 +109,20 @@ impl Fence {
     pub fn new(memory: u64) -> Self {
         Self {
             memory: guest_memory(memory),
+            used: 0,
             refused: false,
         }
     }
 }
 
 impl ResourceLimiter for Fence {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let fits = desired <= self.memory;
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        // Some languages' components have a second memory.
+        let used = self.used + desired.saturating_sub(current);
+        let fits = used <= self.memory;
+        if fits {
+            self.used = used;
+        }
         self.refused |= !fits;
         Ok(fits)
     }

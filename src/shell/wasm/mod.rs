@@ -22,6 +22,7 @@ mod host;
 mod http;
 mod imports;
 mod limits;
+mod line;
 mod precompiled;
 mod stream;
 mod ticker;

@@ -18,7 +18,9 @@ use super::bindings::catamaran::health::types::Error;
 use super::course::Course;
 use super::failure;
 use super::limits::CHUNK;
+use super::line::{Ear, Line, Played};
 use super::tls::TlsClient;
+use crate::pure::exchange::recording::Event;
 
 /// What the plugin holds as `stream`.
 pub struct Stream {
@@ -41,38 +43,95 @@ pub struct Peer<'a> {
 }
 
 /// An open connection.
-pub enum Wire {
-    /// Bytes as the plugin sees them.
+pub struct Wire {
+    carrier: Carrier,
+    ear: Option<Ear>,
+}
+
+/// What carries the bytes that the plugin sees.
+enum Carrier {
+    /// The network.
     Clear(TcpStream),
     /// TLS by the host.
     Tls(Box<TlsStream<TcpStream>>),
+    /// An exchange that is replayed.
+    Played(Played),
 }
 
 impl Wire {
     /// Connect in the clear.
-    pub async fn connect(address: SocketAddr, course: &Course) -> Result<Self, Error> {
+    pub async fn connect(address: SocketAddr, line: &Line, course: &Course) -> Result<Self, Error> {
         course.connects()?;
+        let ear = line.recorder.as_ref().map(|recorder| recorder.ear());
         let began = Instant::now();
+        let carrier = match &line.stage {
+            Some(stage) => stage.connect().map(Carrier::Played),
+            None => Carrier::connect(address).await,
+        };
+        if let (Err(Error::Refused), Some(ear)) = (&carrier, &ear) {
+            ear.note(Event::Refused);
+        }
+        let carrier = carrier?;
+        course.connected(began.elapsed());
+        Ok(Self { carrier, ear })
+    }
+
+    /// Begin TLS on a connection in the clear, offering these protocols.
+    pub async fn secure(self, peer: Peer<'_>, alpn: Vec<Vec<u8>>, course: &Course) -> Result<Self, Error> {
+        course.doing("in the TLS handshake");
+        if let Some(ear) = &self.ear {
+            ear.tls_begins();
+        }
+        let began = Instant::now();
+        let carrier = self.carrier.secure(peer, alpn).await;
+        if let (Err(Error::Tls(why)), Some(ear)) = (&carrier, &self.ear) {
+            ear.note(Event::TlsFailed(why.clone()));
+        }
+        let carrier = carrier?;
+        course.secured(began.elapsed());
+        Ok(Self {
+            carrier,
+            ear: self.ear,
+        })
+    }
+
+    fn session(&self, verified: bool) -> Option<TlsSession> {
+        match &self.carrier {
+            Carrier::Clear(_) => None,
+            Carrier::Tls(stream) => Some(session(stream, verified)),
+            Carrier::Played(played) => played.session(),
+        }
+    }
+
+    fn note(&self, event: Event) {
+        self.note_with(|| event);
+    }
+
+    /// Bytes are copied only where somebody listens.
+    fn note_with(&self, event: impl FnOnce() -> Event) {
+        if let Some(ear) = &self.ear {
+            ear.note(event());
+        }
+    }
+}
+
+impl Carrier {
+    async fn connect(address: SocketAddr) -> Result<Self, Error> {
         let stream = TcpStream::connect(address)
             .await
             .map_err(|error| failure::of_io(&error))?;
-        course.connected(began.elapsed());
         // Probes are small; one that waits to be filled up measures the wait.
         let _ = stream.set_nodelay(true);
         Ok(Self::Clear(stream))
     }
 
-    /// Begin TLS on a connection in the clear, offering these protocols.
-    pub async fn secure(self, peer: Peer<'_>, alpn: Vec<Vec<u8>>, course: &Course) -> Result<Self, Error> {
-        let Self::Clear(stream) = self else {
-            return Err(Error::Protocol("TLS is spoken already".into()));
+    async fn secure(self, peer: Peer<'_>, alpn: Vec<Vec<u8>>) -> Result<Self, Error> {
+        let stream = match self {
+            Self::Clear(stream) => stream,
+            Self::Tls(_) => return Err(Error::Protocol("TLS is spoken already".into())),
+            Self::Played(played) => return played.start_tls().map(|()| Self::Played(played)),
         };
-        course.doing("in the TLS handshake");
-        let began = Instant::now();
         let stream = peer.client.handshake(stream, peer.name, peer.address, alpn).await;
-        if stream.is_ok() {
-            course.secured(began.elapsed());
-        }
         stream
             .map(|stream| Self::Tls(Box::new(stream)))
             .map_err(|error| match failure::of_io(&error) {
@@ -99,9 +158,7 @@ impl Stream {
         }
         let wire = self.wire.take().ok_or(Error::Closed)?;
         let wire = wire.secure(peer, std::mem::take(&mut self.alpn), course).await?;
-        if let Wire::Tls(stream) = &wire {
-            self.session = Some(session(stream, peer.client.verified()));
-        }
+        self.session = wire.session(peer.client.verified());
         self.wire = Some(wire);
         Ok(())
     }
@@ -229,33 +286,61 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Clear(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        let wire = self.get_mut();
+        let before = buffer.filled().len();
+        let outcome = match &mut wire.carrier {
+            Carrier::Clear(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Carrier::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Carrier::Played(played) => Pin::new(played).poll_read(cx, buffer),
+        };
+        match &outcome {
+            Poll::Ready(Ok(())) if buffer.filled().len() > before => {
+                wire.note_with(|| Event::Endpoint(buffer.filled()[before..].to_vec()));
+            }
+            Poll::Ready(Ok(())) => wire.note(Event::Close),
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                wire.note(Event::Close);
+            }
+            Poll::Ready(Err(_)) => wire.note(Event::Reset),
+            Poll::Pending => {}
         }
+        outcome
     }
 }
 
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Clear(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        let wire = self.get_mut();
+        let outcome = match &mut wire.carrier {
+            Carrier::Clear(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Carrier::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Carrier::Played(played) => Pin::new(played).poll_write(cx, bytes),
+        };
+        if let Poll::Ready(Ok(count)) = &outcome {
+            wire.note_with(|| Event::Plugin(bytes[..*count].to_vec()));
         }
+        outcome
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Clear(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().carrier {
+            Carrier::Clear(stream) => Pin::new(stream).poll_flush(cx),
+            Carrier::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Carrier::Played(played) => Pin::new(played).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Clear(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        let wire = self.get_mut();
+        let outcome = match &mut wire.carrier {
+            Carrier::Clear(stream) => Pin::new(stream).poll_shutdown(cx),
+            Carrier::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Carrier::Played(played) => Pin::new(played).poll_shutdown(cx),
+        };
+        if matches!(outcome, Poll::Ready(Ok(()))) {
+            wire.note(Event::PluginCloses);
         }
+        outcome
     }
 }
 

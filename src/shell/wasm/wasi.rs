@@ -329,6 +329,7 @@ mod tests {
 
     use http_body_util::Empty;
 
+    use super::super::line::Line;
     use super::super::tls::TlsClient;
     use super::*;
     use crate::pure::config::Tls;
@@ -345,6 +346,7 @@ mod tests {
             endpoint: "192.0.2.1:6443".parse().unwrap(),
             server_name: Some("api.example".into()),
             tls: tls.then(|| Arc::new(TlsClient::new(&unverified).unwrap())),
+            line: Line::default(),
             course: Course::default(),
         };
         let body = Empty::new();
