@@ -14,6 +14,7 @@ use super::supervised::{Member, Probed, Standing, Supervised};
 use crate::pure::balancer::identity;
 use crate::pure::config::{Check, CheckId, Config, Endpoint, PluginSource, Pool, Wish};
 use crate::pure::digest::sha256;
+use crate::pure::exchange::recording::Heard;
 use crate::pure::health::{Belief, EndpointHealth, Finding, Input, Output, Parameters};
 use crate::shell::plugin_store;
 use crate::shell::wasm::{Host, Level, Plugin, Probe, ProbeRequest, TlsClient};
@@ -212,16 +213,24 @@ impl Loaded {
 
     /// Probe an endpoint once.
     pub async fn probe(&self, endpoint: &Endpoint) -> Probe {
+        self.plugin.probe(&self.request(endpoint)).await
+    }
+
+    /// The same, and what was said on its connections.
+    pub async fn probe_recorded(&self, endpoint: &Endpoint) -> (Probe, Vec<Heard>) {
+        self.plugin.probe_recorded(&self.request(endpoint)).await
+    }
+
+    fn request(&self, endpoint: &Endpoint) -> ProbeRequest {
         let check = &self.check;
-        let request = ProbeRequest {
+        ProbeRequest {
             name: endpoint.name.clone(),
             address: endpoint.probe_address,
             server_name: check.tls.as_ref().and_then(|tls| tls.server_name.clone()),
             tls: self.tls.clone(),
             config: check.config.clone(),
             timeout: check.timeout,
-        };
-        self.plugin.probe(&request).await
+        }
     }
 }
 

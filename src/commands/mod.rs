@@ -1,6 +1,7 @@
 //! One file per subcommand: its flags (`Args`) and what it does (`run`).
 
 mod admin;
+mod alone;
 pub mod check;
 pub mod completions;
 pub mod image;

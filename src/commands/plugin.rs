@@ -1,10 +1,17 @@
 //! `catamaran plugin`: for those who write check plugins.
 
+pub mod inspect;
+pub mod new;
+pub mod project;
 pub mod record;
+pub mod test;
+pub mod try_out;
 pub mod workshop;
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use project::Project;
 use workshop::{Outcome, Workshop};
 
 /// Work on check plugins
@@ -16,23 +23,39 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Build the plugins of this clone into components
+    /// Write a small plugin that builds at once
+    New(new::Args),
+    /// Build plugins into components
     ///
-    /// Needs a clone of Catamaran's sources. When the Rust at hand lacks the target
-    /// wasm32-unknown-unknown, `plugins/toolchain` obtains a compiler that has it.
+    /// Either a plugin in a folder of its own, as `plugin new` writes it, with the tools
+    /// of its language; or the plugins of a clone of Catamaran. When the Rust at hand lacks
+    /// the target wasm32-unknown-unknown, a clone's `plugins/toolchain` obtains a compiler
+    /// that has it.
     Build {
-        /// Plugins to build: names of folders in `plugins/` [default: all]
+        /// Folders of plugins, or in a clone names of folders in `plugins/` [default: here]
         names: Vec<String>,
-        /// Write nothing; fail when a built component is not what its sources make
+        /// In a clone: write nothing; fail when a built component is not what its sources make
         #[arg(long)]
         check: bool,
     },
+    /// Say what a plugin is made of and what it would be allowed
+    Inspect(inspect::Args),
+    /// Probe an endpoint with a component
+    Try(Box<try_out::Args>),
+    /// Replay a plugin's recorded exchanges; no server is needed
+    Test(test::Args),
 }
 
 /// Carry out `catamaran plugin …`.
 pub fn run(args: Args) -> ExitCode {
-    let Command::Build { names, check } = args.command;
-    match build(&names, check) {
+    let outcome = match args.command {
+        Command::New(args) => new::run(&args).map(|text| say(&(text + "\n"), true)),
+        Command::Build { names, check } => build_any(&names, check),
+        Command::Inspect(args) => inspect::run(&args).map(|(report, good)| say(&report, good)),
+        Command::Test(args) => test::run(&args).map(|(report, good)| say(&report, good)),
+        Command::Try(args) => return try_out(&args),
+    };
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -40,6 +63,43 @@ pub fn run(args: Args) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn say(report: &str, good: bool) -> bool {
+    print!("{report}");
+    good
+}
+
+/// As `catamaran probe` ends: 2 for what was asked for wrongly.
+fn try_out(args: &try_out::Args) -> ExitCode {
+    match try_out::run(args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Build plugins in folders of their own, or else those of a clone.
+fn build_any(names: &[String], check: bool) -> Result<bool, String> {
+    let here = [".".to_owned()];
+    let folders = if names.is_empty() { &here[..] } else { names };
+    let projects = folders.iter().map(|folder| Project::find(Path::new(folder)));
+    let projects: Vec<_> = projects.collect::<Result<_, _>>()?;
+    if projects.iter().all(Option::is_none) {
+        return build(names, check);
+    }
+    if check {
+        return Err("--check is for the plugins of a clone, whose components are kept".into());
+    }
+    for (project, folder) in projects.into_iter().zip(folders) {
+        let project =
+            project.ok_or_else(|| format!("{folder} is no plugin's folder (no wit/worlds.wit in it)"))?;
+        println!("{}", project.build()?);
+    }
+    Ok(true)
 }
 
 /// Whether all is as it should be; what is not has been printed.

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 
+use super::alone::Alone;
 use crate::app::{Loaded, Probing};
-use crate::pure::config::{self, Config, Endpoint, Format, Mistake, Wish};
-use crate::shell::plugin_store::Available;
+use crate::pure::config::{Endpoint, Wish};
 use crate::shell::wasm::{Level, Probe};
 
 /// Run checks once and print verdict, reason and time.
@@ -22,27 +22,8 @@ pub struct Args {
     /// A standard plugin's name, or file:PATH, or file:PATH@sha256:HEX.
     #[arg(long, value_name = "PLUGIN", requires = "endpoint")]
     plugin: Option<String>,
-    /// The endpoint to probe, such as 10.0.0.1:6443 or [fd00::1]:6443.
-    #[arg(long, value_name = "ADDRESS:PORT", requires = "plugin")]
-    endpoint: Option<String>,
-    /// The plugin's configuration as JSON.
-    #[arg(long, value_name = "JSON", default_value = "{}", requires = "plugin")]
-    config: String,
-    /// Speak TLS; certificates are verified unless --insecure is given.
-    #[arg(long, requires = "plugin")]
-    tls: bool,
-    /// Speak TLS and accept any certificate.
-    #[arg(long, requires = "plugin", conflicts_with = "ca")]
-    insecure: bool,
-    /// Speak TLS and trust the authorities of this PEM file.
-    #[arg(long, value_name = "FILE", requires = "plugin")]
-    ca: Option<PathBuf>,
-    /// The name that the certificate must be for, and the Host; by default the address.
-    #[arg(long, value_name = "NAME", requires = "plugin")]
-    server_name: Option<String>,
-    /// Time for the probe.
-    #[arg(long, value_name = "DURATION", default_value = "1s", requires = "plugin")]
-    timeout: String,
+    #[command(flatten)]
+    alone: Alone,
     /// A document whose endpoints to probe; `-` reads standard input.
     ///
     /// Without it and without --plugin, the text in the environment variable
@@ -89,7 +70,7 @@ pub fn run(args: Args) -> ExitCode {
 
 fn targets(args: Args) -> Result<Vec<Target>, String> {
     let (config, only) = match args.plugin {
-        Some(_) => (alone(args)?, None),
+        Some(plugin) => (args.alone.document(&plugin)?, None),
         None => {
             let source = super::source(args.document);
             let checked = super::load(&source).map_err(|error| error.to_string())?;
@@ -129,65 +110,6 @@ fn targets(args: Args) -> Result<Vec<Target>, String> {
     }
 }
 
-/// The document that the command line amounts to: one pool, one endpoint, one
-/// check. Checking it as a document finds the same mistakes.
-fn alone(args: Args) -> Result<Config, String> {
-    let (Some(plugin), Some(endpoint)) = (args.plugin, args.endpoint) else {
-        return Err("catamaran: name a --plugin and an --endpoint, or a document with -c".into());
-    };
-    let settings: Value = serde_json::from_str(&args.config)
-        .map_err(|error| format!("catamaran: --config is not JSON: {error}"))?;
-    let mut check = json!({
-        "plugin": plugin,
-        "timeout": args.timeout,
-        "interval": args.timeout,
-        "config": settings,
-    });
-    if args.tls || args.insecure || args.ca.is_some() {
-        check["tls"] = if args.insecure {
-            json!({ "verify": false })
-        } else {
-            json!({})
-        };
-        if let Some(ca) = args.ca {
-            check["tls"]["ca"] = json!(ca);
-        }
-        if let Some(name) = args.server_name {
-            check["tls"]["server-name"] = json!(name);
-        }
-    } else if args.server_name.is_some() {
-        return Err("catamaran: --server-name is for TLS, so add --tls, --ca or --insecure".into());
-    }
-    // A document wants a listener; this one is never started, and its address
-    // is one that nobody has (RFC 5737).
-    let document = json!({
-        "listeners": { "listener": { "bind": ["192.0.2.1:1"], "pool": "pool" } },
-        "pools": { "pool": { "check": "check", "endpoints": { "endpoint": endpoint } } },
-        "checks": { "check": check },
-    });
-    match config::check(&document.to_string(), Format::Json, &Available) {
-        Ok(checked) => Ok(checked.config),
-        Err(refused) => {
-            let sentence = |mistake: &Mistake| {
-                let help = mistake
-                    .help
-                    .as_ref()
-                    .map_or(String::new(), |help| format!("; {help}"));
-                // Where it is in a document that nobody wrote, but for the settings.
-                let place = mistake.path.strip_prefix("checks.check.config");
-                let place = place.map_or(String::new(), |key| format!("config{key}: "));
-                format!("catamaran: {place}{}{help}", mistake.message)
-            };
-            Err(refused
-                .mistakes
-                .iter()
-                .map(sentence)
-                .collect::<Vec<_>>()
-                .join("\n"))
-        }
-    }
-}
-
 /// Probe all at once; the results keep the order of the targets.
 fn probe_all(targets: Vec<Target>) -> std::io::Result<Vec<(Target, Probe)>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -211,7 +133,7 @@ fn print(probes: &[(Target, Probe)], json: bool) -> ExitCode {
     if json {
         let probes: Vec<Value> = probes
             .iter()
-            .map(|(target, probe)| as_json(target, probe))
+            .map(|(target, probe)| as_json(&target.name, &target.endpoint, probe))
             .collect();
         println!("{:#}", Value::from(probes));
     } else {
@@ -249,15 +171,16 @@ fn print_line(target: &Target, probe: &Probe, widest: usize) {
     }
 }
 
-fn as_json(target: &Target, probe: &Probe) -> Value {
+/// A probe as JSON; `name` is what the endpoint is called.
+pub(super) fn as_json(name: &str, endpoint: &Endpoint, probe: &Probe) -> Value {
     let log: Vec<Value> = probe
         .log
         .iter()
         .map(|(level, text)| json!({ "level": level_word(*level), "text": text }))
         .collect();
     json!({
-        "endpoint": target.name,
-        "address": target.endpoint.probe_address,
+        "endpoint": name,
+        "address": endpoint.probe_address,
         "success": probe.finding.cause.is_success(),
         "cause": probe.finding.cause,
         "detail": probe.finding.detail,
@@ -267,7 +190,8 @@ fn as_json(target: &Target, probe: &Probe) -> Value {
     })
 }
 
-fn level_word(level: Level) -> &'static str {
+/// A level in a word.
+pub(super) fn level_word(level: Level) -> &'static str {
     match level {
         Level::Debug => "debug",
         Level::Info => "info",

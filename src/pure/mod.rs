@@ -2,6 +2,7 @@
 //! opens a socket, reads a file or a clock, or logs.
 //!
 //! - [`addr`]: address types shared by all rooms
+//! - [`anatomy`]: what a component is made of
 //! - [`balancer`]: which endpoint takes a connection
 //! - [`component`]: what is in a plugin's file
 //! - [`config`]: the document, from text to checked values
@@ -14,6 +15,7 @@
 //! - [`vrrp`]: which router holds the virtual addresses
 
 pub mod addr;
+pub mod anatomy;
 pub mod balancer;
 pub mod component;
 pub mod config;

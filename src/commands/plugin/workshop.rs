@@ -310,6 +310,11 @@ impl Workshop {
         )))
     }
 
+    /// Where a plugin's component lies.
+    pub fn component(&self, plugin: &Plugin) -> PathBuf {
+        self.root.join(&plugin.component)
+    }
+
     fn record(&self) -> Result<Record, String> {
         Record::read(&self.root.join(RECORD))
     }
