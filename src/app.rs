@@ -12,6 +12,7 @@
 //! ```
 
 pub mod election;
+mod log_rate;
 mod probing;
 pub mod reload;
 pub mod status;

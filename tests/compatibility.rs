@@ -76,7 +76,7 @@ async fn everything_of_the_first_contract_works_over_tls() {
 }
 
 async fn probe(address: SocketAddr, tls: Option<Arc<TlsClient>>) -> Probe {
-    let host = Host::new(None).unwrap();
+    let host = Host::new(None, 1 << 30).unwrap();
     let plugin = host.load(COMPONENT, 16 << 20, &mut |warning| panic!("{warning}"));
     let request = ProbeRequest {
         name: "e0".into(),

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use catamaran::pure::health::{Cause, Finding};
+use catamaran::shell::plugin_store;
 use catamaran::shell::wasm::{Host, Plugin, ProbeRequest};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use support::LOOPBACK;
+use support::{LOOPBACK, Web};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -43,7 +44,7 @@ fn check(body: &str) -> String {
 }
 
 fn load(bytes: &[u8]) -> Plugin {
-    Host::new(None)
+    Host::new(None, 1 << 30)
         .unwrap()
         .load(bytes, MEMORY, &mut |warning| panic!("{warning}"))
         .unwrap()
@@ -122,7 +123,7 @@ async fn result_outside_its_memory_is_the_plugins_fault() {
 #[tokio::test]
 async fn memory_over_the_limit_from_the_start_is_named() {
     // Two pages are 128 KiB.
-    let host = Host::new(None).unwrap();
+    let host = Host::new(None, 1 << 30).unwrap();
     let plugin = host
         .load(&component(&check("unreachable")), 1 << 16, &mut |_| {})
         .unwrap();
@@ -132,7 +133,7 @@ async fn memory_over_the_limit_from_the_start_is_named() {
 
 #[test]
 fn import_that_a_check_may_not_use_is_refused_by_name() {
-    let host = Host::new(None).unwrap();
+    let host = Host::new(None, 1 << 30).unwrap();
     let refusal = |import: &str| {
         let text = format!(r#"(component (import "{import}" (instance)))"#);
         let bytes = wat::parse_str(text).unwrap();
@@ -167,7 +168,7 @@ async fn thousand_probes_wait_at_one_time() {
             kept.push(accepted);
         }
     });
-    let host = Host::new(None).unwrap();
+    let host = Host::new(None, 1 << 30).unwrap();
     let plugin = host
         .load(HOSTILE, 16 << 20, &mut |warning| panic!("{warning}"))
         .unwrap();
@@ -179,5 +180,206 @@ async fn thousand_probes_wait_at_one_time() {
     }
     for finding in probes.join_all().await {
         assert_eq!(finding.cause, Cause::TimedOut, "{finding}");
+    }
+}
+
+/// The standard plugin `http` on this host.
+fn honest(host: &Host) -> Plugin {
+    let bytes = plugin_store::standard("http").expect("a standard plugin");
+    host.load(bytes, 16 << 20, &mut |warning| panic!("{warning}"))
+        .unwrap()
+}
+
+fn hostile(host: &Host, memory: u64) -> Plugin {
+    host.load(HOSTILE, memory, &mut |warning| panic!("{warning}"))
+        .unwrap()
+}
+
+/// So many probes at a time that do this; they end with the set.
+fn many(count: usize, plugin: &Plugin, request: &ProbeRequest) -> JoinSet<Finding> {
+    let mut probes = JoinSet::new();
+    for _ in 0..count {
+        let (plugin, request) = (plugin.clone(), request.clone());
+        probes.spawn(async move { plugin.probe(&request).await.finding });
+    }
+    probes
+}
+
+/// A server that takes connections and says when it has one.
+async fn silent() -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<()>) {
+    let listener = TcpListener::bind((LOOPBACK, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (said, heard) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok(accepted) = listener.accept().await {
+            kept.push(accepted);
+            let _ = said.send(());
+        }
+    });
+    (address, heard)
+}
+
+#[tokio::test]
+async fn check_is_probed_while_hundreds_of_instances_of_another_loop() {
+    let server = Web::start().await;
+    let host = Host::new(None, 1 << 30).unwrap();
+    let (hostile, honest) = (hostile(&host, 2 << 20), honest(&host));
+    let mut endless = request(server.address, r#"{"do":"loop"}"#);
+    endless.timeout = Duration::from_secs(60);
+    // One ends, so that the others need not wait for all they could have.
+    let first = ProbeRequest {
+        config: r#"{"do":"healthy"}"#.into(),
+        ..endless.clone()
+    };
+    assert_eq!(hostile.probe(&first).await.finding.cause, Cause::Healthy);
+    let mut loops = many(400, &hostile, &endless);
+    let mut asked = request(server.address, "{}");
+    asked.timeout = endless.timeout;
+    // A round of all loops is 2 s, and a probe takes some ten turns: where it
+    // waits for all of them each time, the loops end first.
+    for _ in 0..5 {
+        let finding = honest.probe(&asked).await.finding;
+        assert_eq!(finding.cause, Cause::Healthy, "{finding}");
+    }
+    assert!(
+        loops.try_join_next().is_none(),
+        "a loop ended before the fifth probe"
+    );
+}
+
+#[tokio::test]
+async fn one_plugins_other_checks_go_on_beside_its_looping_ones() {
+    let server = Web::start().await;
+    let host = Host::new(None, 1 << 30).unwrap();
+    let one = hostile(&host, 2 << 20);
+    let other = one.apart();
+    let endless = request(server.address, r#"{"do":"loop"}"#);
+    let _loops = many(300, &one, &endless);
+    let finding = other
+        .probe(&request(server.address, r#"{"do":"healthy"}"#))
+        .await
+        .finding;
+    assert_eq!(finding.cause, Cause::Healthy, "{finding}");
+}
+
+#[tokio::test]
+async fn check_that_fills_the_common_memory_leaves_room_for_another() {
+    let server = Web::start().await;
+    let host = Host::new(None, 64 << 20).unwrap();
+    let (hostile, honest) = (hostile(&host, 16 << 20), honest(&host));
+    let (address, mut taken) = silent().await;
+    let mut holding = request(address, r#"{"do":"hold"}"#);
+    holding.timeout = Duration::from_secs(20);
+    let mut holds = many(100, &hostile, &holding);
+    // Two times 16 MiB are half of it.
+    for _ in 0..2 {
+        taken.recv().await.unwrap();
+    }
+    for _ in 0..10 {
+        let finding = honest.probe(&request(server.address, "{}")).await.finding;
+        assert_eq!(finding.cause, Cause::Healthy, "{finding}");
+    }
+    assert!(taken.try_recv().is_err(), "a third one runs");
+    assert!(
+        holds.try_join_next().is_none(),
+        "one ended before the tenth probe"
+    );
+}
+
+#[tokio::test]
+async fn growing_beyond_what_all_plugins_have_is_named() {
+    let server = Web::start().await;
+    let host = Host::new(None, 64 << 20).unwrap();
+    let holder = hostile(&host, 48 << 20);
+    let bomb = hostile(&host, 16 << 20);
+    let do_ = |what: &str| request(server.address, &format!(r#"{{"do":"{what}"}}"#));
+    // From here on an instance waits for the little that this one had.
+    assert_eq!(bomb.probe(&do_("healthy")).await.finding.cause, Cause::Healthy);
+    let (address, mut taken) = silent().await;
+    let mut holding = request(address, r#"{"do":"hold"}"#);
+    holding.timeout = Duration::from_secs(20);
+    let _holds = many(1, &holder, &holding);
+    let _other = many(1, &bomb, &holding);
+    for _ in 0..2 {
+        taken.recv().await.unwrap();
+    }
+    let finding = bomb.probe(&do_("allocate")).await.finding;
+    assert_eq!(finding.cause, Cause::MemoryLimit, "{finding}");
+    assert!(finding.detail.contains("daemon.plugin-memory"), "{finding}");
+}
+
+#[tokio::test]
+async fn table_bomb_is_named() {
+    let bomb = format!(
+        "(table $t 1 funcref) {}",
+        check(
+            "(loop $more (br_if $more (i32.ne (i32.const -1)
+                (table.grow $t (ref.null func) (i32.const 1000)))))
+            unreachable"
+        )
+    );
+    let finding = probe(&bomb).await;
+    assert_eq!(finding.cause, Cause::MemoryLimit, "{finding}");
+}
+
+#[tokio::test]
+async fn every_other_address_and_name_is_denied() {
+    for place in [
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[fd00:ec2::254]/latest/meta-data/",
+        "//169.254.169.254/",
+        "http://metadata.google.internal/",
+        "http://localhost:1/",
+        "https://[::1]/",
+        "http://192.0.2.1/",
+    ] {
+        let asks = format!(
+            r#"(data (i32.const 2048) "{place}") {}"#,
+            check(&format!(
+                "(call $request (i32.const 16) (i32.const 3) (i32.const 2048) (i32.const {})
+                    (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 256))
+                (i32.const 512)",
+                place.len()
+            ))
+        );
+        let finding = probe(&asks).await;
+        assert_eq!(finding.cause, Cause::Denied, "{place}: {finding}");
+    }
+}
+
+#[test]
+fn component_of_another_world_is_refused() {
+    let host = Host::new(None, 1 << 30).unwrap();
+    let refusal = |text: &str| {
+        let bytes = wat::parse_str(text).unwrap();
+        host.load(&bytes, MEMORY, &mut |_| {}).err().expect("refused")
+    };
+    let core_module = refusal(r#"(module (func (export "check")))"#);
+    assert!(
+        core_module.starts_with("cannot compile the plugin: "),
+        "{core_module}"
+    );
+    for other in [
+        "(component)",
+        // A command for a shell.
+        r#"(component
+            (core module $m (func (export "run") (result i32) (i32.const 0)))
+            (core instance $m (instantiate $m))
+            (func $run (result (result)) (canon lift (core func $m "run")))
+            (instance $i (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.0" (instance $i)))"#,
+        // The right name for another function.
+        r#"(component
+            (core module $m (func (export "check") (result i32) (i32.const 0)))
+            (core instance $m (instantiate $m))
+            (func $check (result u32) (canon lift (core func $m "check")))
+            (export "check" (func $check)))"#,
+    ] {
+        let said = refusal(other);
+        assert!(
+            said.starts_with("not a check plugin for this version: "),
+            "{said}"
+        );
     }
 }

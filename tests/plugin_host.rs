@@ -30,7 +30,7 @@ fn standard(name: &str) -> Plugin {
 }
 
 fn load(bytes: &[u8]) -> Plugin {
-    let host = Host::new(None).unwrap();
+    let host = Host::new(None, 1 << 30).unwrap();
     host.load(bytes, 16 << 20, &mut |warning| panic!("{warning}"))
         .unwrap()
 }
@@ -233,7 +233,7 @@ async fn limits_of_the_contract_are_answers_and_no_ends() {
 async fn plugins_text_cannot_draw_on_a_terminal_or_forge_a_line() {
     let server = Web::start().await;
     let mut asked = request(server.address, r#"{"do":"ugly-verdict"}"#);
-    let plugin = Host::new(None)
+    let plugin = Host::new(None, 1 << 30)
         .unwrap()
         .load(HOSTILE, 128 << 20, &mut |warning| panic!("{warning}"))
         .unwrap();
@@ -287,7 +287,7 @@ async fn looping_plugin_lets_others_on_its_thread_run() {
 
 #[tokio::test]
 async fn what_is_no_check_plugin_is_refused_with_a_reason() {
-    let host = Host::new(None).unwrap();
+    let host = Host::new(None, 1 << 30).unwrap();
     let refuse = |bytes: &[u8]| host.load(bytes, 1 << 20, &mut |_| {}).err().expect("refused");
     assert!(refuse(b"#!/bin/sh").contains("not WebAssembly"));
     let http = plugin_store::standard("http").unwrap();
@@ -298,7 +298,7 @@ async fn what_is_no_check_plugin_is_refused_with_a_reason() {
 
 #[tokio::test]
 async fn damaged_components_never_panic() {
-    let host = Host::new(None).unwrap();
+    let host = Host::new(None, 1 << 30).unwrap();
     let whole = plugin_store::standard("tcp").unwrap();
     for place in (0..whole.len()).step_by(whole.len() / 12) {
         let mut damaged = whole.to_vec();
@@ -313,7 +313,7 @@ async fn compiled_plugins_are_kept_where_nobody_else_can_write() {
     use std::os::unix::fs::PermissionsExt;
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("cache");
-    let host = Host::new(Some(folder.clone())).unwrap();
+    let host = Host::new(Some(folder.clone()), 1 << 30).unwrap();
     let bytes = plugin_store::standard("tcp").unwrap();
     let mut warnings = Vec::new();
     host.load(bytes, 1 << 20, &mut |warning| warnings.push(warning))
@@ -343,7 +343,7 @@ async fn compiled_plugins_are_kept_where_nobody_else_can_write() {
 
 /// Loads `tcp` with this cache and gives the only file in it.
 fn kept(folder: &Path) -> PathBuf {
-    let host = Host::new(Some(folder.to_owned())).unwrap();
+    let host = Host::new(Some(folder.to_owned()), 1 << 30).unwrap();
     let bytes = plugin_store::standard("tcp").unwrap();
     host.load(bytes, 1 << 20, &mut |warning| panic!("{warning}"))
         .unwrap();

@@ -74,7 +74,7 @@ struct Check {
 
 impl Check {
     fn of(plugin: &str) -> Self {
-        let host = Host::new(None).unwrap();
+        let host = Host::new(None, 1 << 30).unwrap();
         let bytes = plugin_store::standard(plugin).expect("a standard plugin");
         let plugin = host.load(bytes, 16 << 20, &mut |warning| panic!("{warning}"));
         Self {

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::log_rate::LogRate;
 use super::supervised::{Member, Probed, Standing, Supervised};
 use crate::pure::balancer::identity;
 use crate::pure::config::{Check, CheckId, Config, Endpoint, PluginSource, Pool, Wish};
@@ -35,6 +36,7 @@ pub struct Loaded {
     tls: Option<Arc<TlsClient>>,
     /// A digest of the plugin, whatever it is called.
     digest: String,
+    log_rate: Arc<LogRate>,
 }
 
 /// An endpoint and how it is probed.
@@ -52,7 +54,7 @@ impl Probing {
     /// A sentence that names the check and what it lacks.
     pub fn new(config: &Config) -> Result<Self, String> {
         let empty = Self {
-            host: Host::new(config.daemon.plugin_cache.clone())?,
+            host: Host::new(config.daemon.plugin_cache.clone(), config.daemon.plugin_memory)?,
             checks: Vec::new(),
             plugins: Plugins::new(),
         };
@@ -184,7 +186,7 @@ impl Loaded {
         let digest = sha256(&bytes).to_string();
         let key = (digest.clone(), check.memory);
         let plugin = match plugins.get(&key).or(former.get(&key)) {
-            Some(plugin) => plugin.clone(),
+            Some(plugin) => plugin.apart(),
             None => host.load(&bytes, check.memory, &mut |warning| tracing::warn!("{warning}"))?,
         };
         plugins.insert(key, plugin.clone());
@@ -193,6 +195,7 @@ impl Loaded {
             plugin,
             tls: check.tls.as_ref().map(TlsClient::new).transpose()?.map(Arc::new),
             digest,
+            log_rate: Arc::default(),
         })
     }
 
@@ -209,6 +212,28 @@ impl Loaded {
                 "certificates of endpoints are not verified (tls.verify = false)"
             );
         }
+    }
+
+    /// How many of a probe's lines may be logged; what is dropped is said here.
+    fn may_log(&self, probe: &Probe) -> usize {
+        let lines = probe.log.iter().filter(|(level, _)| is_shown(*level)).count();
+        let now = Instant::now().into_std();
+        let allowed = self.log_rate.allow(now, lines, probe.dropped);
+        let check = &self.check.name;
+        if allowed.dropped_before > 0 {
+            tracing::warn!(
+                check,
+                lines = allowed.dropped_before,
+                "lines of the plugin were dropped"
+            );
+        }
+        if allowed.full {
+            tracing::warn!(
+                check,
+                "the plugin logs too much; further lines are dropped and counted"
+            );
+        }
+        allowed.lines
     }
 
     /// Probe an endpoint once.
@@ -234,6 +259,16 @@ impl Loaded {
     }
 }
 
+/// Whether anybody gets to see such a line; others need no allowance.
+fn is_shown(level: Level) -> bool {
+    match level {
+        Level::Debug => tracing::enabled!(tracing::Level::DEBUG),
+        Level::Info => tracing::enabled!(tracing::Level::INFO),
+        Level::Warn => tracing::enabled!(tracing::Level::WARN),
+        Level::Error => tracing::enabled!(tracing::Level::ERROR),
+    }
+}
+
 /// An endpoint in its pool.
 struct Place {
     pool: Arc<Supervised>,
@@ -248,8 +283,8 @@ struct InFlight {
 
 /// Who is told of an endpoint's probes and of what is believed after them.
 pub trait Observer {
-    /// A probe came to an end.
-    fn probed(&self, probe: &Probe);
+    /// A probe of this check came to an end.
+    fn probed(&self, check: &Loaded, probe: &Probe);
     /// The belief changed, after so many findings like `why` in a row.
     fn changed(&self, from: Belief, to: Belief, why: &Finding, after: u8);
     /// What came of a probe that began then is believed, as far as one probe is.
@@ -268,7 +303,7 @@ pub async fn follow(mut subjects: watch::Receiver<Arc<Subject>>, belief: Belief,
         let due = health.deadline().map(Instant::from_std);
         let input = tokio::select! {
             probe = in_flight(&mut probe) => {
-                observer.probed(&probe);
+                observer.probed(&subject.check, &probe);
                 Input::Found(probe.finding)
             }
             changed = subjects.changed() => {
@@ -323,23 +358,16 @@ pub async fn until(due: Option<Instant>) {
 
 impl Observer for Place {
     /// Hand on what the plugin logged, and at debug level the finding itself.
-    fn probed(&self, probe: &Probe) {
+    fn probed(&self, check: &Loaded, probe: &Probe) {
         let (pool, endpoint) = (&self.pool.pool().name, &self.member.endpoint().name);
-        for (level, text) in &probe.log {
+        let shown = probe.log.iter().filter(|(level, _)| is_shown(*level));
+        for (level, text) in shown.take(check.may_log(probe)) {
             match level {
                 Level::Debug => tracing::debug!(pool, endpoint, text, "plugin"),
                 Level::Info => tracing::info!(pool, endpoint, text, "plugin"),
                 Level::Warn => tracing::warn!(pool, endpoint, text, "plugin"),
                 Level::Error => tracing::error!(pool, endpoint, text, "plugin"),
             }
-        }
-        if probe.dropped > 0 {
-            tracing::warn!(
-                pool,
-                endpoint,
-                lines = probe.dropped,
-                "the plugin logs too much; lines were dropped"
-            );
         }
         let (cause, detail) = (probe.finding.cause.word(), &probe.finding.detail);
         tracing::debug!(pool, endpoint, cause, detail, took = ?probe.took, "probe");

@@ -68,6 +68,7 @@ pub fn config(endpoints: &[SocketAddr]) -> Config {
             drain_timeout: Duration::from_secs(5),
             max_connections: None,
             plugin_cache: None,
+            plugin_memory: 1 << 30,
         },
     }
 }

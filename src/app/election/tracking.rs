@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Command;
 use super::conditions::Conditions;
-use crate::app::probing::{Observer, Probing, Subject, follow};
+use crate::app::probing::{Loaded, Observer, Probing, Subject, follow};
 use crate::app::status::Parts;
 use crate::app::supervised::Supervised;
 use crate::pure::config::{Config, Endpoint, Node, Track, TrackSubject, VirtualRouter, Wish};
@@ -338,7 +338,7 @@ async fn watch_file(condition: Condition, path: PathBuf) {
 }
 
 impl Observer for Condition {
-    fn probed(&self, _: &Probe) {}
+    fn probed(&self, _: &Loaded, _: &Probe) {}
 
     // Before the first finding nothing is held against this node.
     fn changed(&self, _: Belief, to: Belief, _: &Finding, _: u8) {

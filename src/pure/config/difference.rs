@@ -142,6 +142,10 @@ impl Difference {
             daemon.plugin_cache.clone_from(&was.plugin_cache);
             self.restart.push("daemon.plugin-cache".into());
         }
+        if daemon.plugin_memory != was.plugin_memory {
+            daemon.plugin_memory = was.plugin_memory;
+            self.restart.push("daemon.plugin-memory".into());
+        }
         if node.is_none() && !self.config.virtual_routers.is_empty() {
             // It was started as no node of any document.
             self.config.virtual_routers.clear();
@@ -592,7 +596,7 @@ plugin = "tcp"
             ),
             (
                 "[nodes.lb-a]",
-                "[daemon]\nthreads = 3\nplugin-cache = \"/var/cache/x\"\ndrain-timeout = \"9s\"\n[nodes.lb-a]",
+                "[daemon]\nthreads = 3\nplugin-cache = \"/var/cache/x\"\nplugin-memory = \"2GiB\"\ndrain-timeout = \"9s\"\n[nodes.lb-a]",
             ),
         ]);
         assert_eq!(
@@ -600,6 +604,7 @@ plugin = "tcp"
             [
                 "daemon.threads",
                 "daemon.plugin-cache",
+                "daemon.plugin-memory",
                 "nodes.lb-a.address",
                 "nodes.lb-a.interface"
             ]

@@ -45,6 +45,7 @@ fn document(config: &Config) -> File {
             drain_timeout: Some(Time(config.daemon.drain_timeout)),
             max_connections: config.daemon.max_connections.map(i64::from),
             plugin_cache: config.daemon.plugin_cache.as_deref().map(text),
+            plugin_memory: Some(Size(config.daemon.plugin_memory)),
         },
     }
 }

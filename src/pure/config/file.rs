@@ -65,6 +65,9 @@ pub struct Daemon {
     /// Directory where compiled plugins are kept for the next start. Default: none, compile at each start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugin_cache: Option<String>,
+    /// Most memory of all running plugins together, 64MiB to 256GiB. Default: 1GiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin_memory: Option<Size>,
 }
 
 /// One load balancer.

@@ -125,6 +125,9 @@ pub struct Daemon {
     pub max_connections: Option<u32>,
     /// Where ahead-of-time compiled plugins are kept; `None` compiles at each start.
     pub plugin_cache: Option<PathBuf>,
+    /// Most memory of all running plugins together in bytes, 64MiB to 256GiB.
+    /// Default 1GiB.
+    pub plugin_memory: u64,
 }
 
 /// One load balancer (`[nodes.NAME]`).

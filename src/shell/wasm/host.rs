@@ -1,23 +1,26 @@
 //! Loading plugins and running probes.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store, Trap};
 
 use super::bindings::catamaran::health::types::{Endpoint, Request, Verdict};
 use super::bindings::{FullCheck, FullCheckPre};
+use super::budget::{Budget, Share};
 use super::course::{Course, Facts};
 use super::guest::{Guest, Level, Reach};
 use super::imports;
-use super::limits::{Fence, PROBES_AT_ONCE, TEXT, engine_config, guest_memory};
+use super::lanes::{Crossing, Lanes, Paced};
+use super::limits::{Fence, Refused, TEXT, engine_config, guest_memory};
 use super::line::{Line, Recorder, Stage};
 use super::precompiled;
+use super::runner::Runner;
 use super::ticker::Ticker;
 use super::tls::TlsClient;
 use super::wasi;
@@ -36,7 +39,9 @@ struct Shared {
     engine: Engine,
     linker: Linker<Guest>,
     ticker: Ticker,
-    turns: Semaphore,
+    runner: Runner,
+    crossing: Arc<Crossing>,
+    budget: Arc<Budget>,
 }
 
 /// A plugin, compiled and linked; cheap to clone.
@@ -45,9 +50,12 @@ pub struct Plugin {
     shared: Arc<Shared>,
     ready: FullCheckPre<Guest>,
     memory: u64,
+    lanes: Arc<Lanes>,
+    share: Arc<Share>,
 }
 
 /// One probe, asked for.
+#[derive(Clone)]
 pub struct ProbeRequest {
     /// The endpoint's name in the document.
     pub name: String,
@@ -84,25 +92,28 @@ pub struct Probe {
 
 impl Host {
     /// An engine without plugins. Compiled plugins are kept in `cache` when it
-    /// is a folder that nobody else can write.
+    /// is a folder that nobody else can write; all running instances together
+    /// get at most `memory` bytes.
     ///
     /// # Errors
     /// When the kernel has no memory or thread for it.
-    pub fn new(cache: Option<PathBuf>) -> Result<Self, String> {
+    pub fn new(cache: Option<PathBuf>, memory: u64) -> Result<Self, String> {
         let wrong = |error: wasmtime::Error| format!("cannot start the plugin host: {error:#}");
         let engine = Engine::new(&engine_config()).map_err(wrong)?;
         let mut linker = Linker::new(&engine);
         FullCheck::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest: &mut Guest| guest).map_err(wrong)?;
         wasi::add_to_linker(&mut linker).map_err(wrong)?;
-        let ticker = Ticker::start(engine.clone())
-            .map_err(|error| format!("cannot start the plugin host: {error}"))?;
-        let turns = Semaphore::new(PROBES_AT_ONCE as usize);
+        let no_thread = |error: io::Error| format!("cannot start the plugin host: {error}");
+        let ticker = Ticker::start(engine.clone()).map_err(no_thread)?;
+        let runner = Runner::start().map_err(no_thread)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 engine,
                 linker,
                 ticker,
-                turns,
+                runner,
+                crossing: Crossing::new(),
+                budget: Budget::new(memory),
             }),
             cache,
         })
@@ -127,6 +138,8 @@ impl Host {
             shared: self.shared.clone(),
             ready,
             memory,
+            lanes: self.shared.crossing.lanes(),
+            share: self.shared.budget.share(),
         })
     }
 
@@ -156,10 +169,20 @@ impl Host {
 }
 
 impl Plugin {
-    /// Run one probe. Every ending, also one by the plugin's own fault, is a
+    /// The same code with turns and room of its own, for another check:
+    /// neither takes from the other what it would not take from any.
+    pub fn apart(&self) -> Self {
+        Self {
+            lanes: self.shared.crossing.lanes(),
+            share: self.shared.budget.share(),
+            ..self.clone()
+        }
+    }
+
+    /// Run one probe, on the thread for that. Every ending, also one by the plugin's own fault, is a
     /// finding; it takes at most the request's time-out and a few milliseconds.
-    /// Where a thousand run already it waits for its turn first; that is not
-    /// the endpoint's fault and not part of [`Probe::took`].
+    /// Where too many run already, or have all the memory, it waits for room
+    /// first; that is not the endpoint's fault and not part of [`Probe::took`].
     pub async fn probe(&self, request: &ProbeRequest) -> Probe {
         self.probe_on(request, Line::default()).await
     }
@@ -186,10 +209,15 @@ impl Plugin {
     }
 
     async fn probe_on(&self, request: &ProbeRequest, line: Line) -> Probe {
-        // Never closed, so this only waits.
-        let _turn = self.shared.turns.acquire().await;
+        let (plugin, request) = (self.clone(), request.clone());
+        let probe = async move { plugin.probe_here(&request, line).await };
+        self.shared.runner.run(probe).await
+    }
+
+    async fn probe_here(&self, request: &ProbeRequest, line: Line) -> Probe {
+        let part = self.share.part(guest_memory(self.memory)).await;
         let began = Instant::now();
-        let fence = Fence::new(self.memory);
+        let fence = Fence::new(self.memory, part);
         let reach = Reach {
             endpoint: request.address,
             server_name: request.server_name.clone(),
@@ -208,7 +236,8 @@ impl Plugin {
             Ok(wasmtime::UpdateDeadline::YieldCustom(1, others))
         });
         let running = self.shared.ticker.running();
-        let outcome = timeout(request.timeout, self.call(&mut store, request)).await;
+        let call = Paced::new(self.call(&mut store, request), self.lanes.clone());
+        let outcome = timeout(request.timeout, call).await;
         drop(running);
         let guest = store.data();
         let facts = guest.course().facts();
@@ -260,7 +289,11 @@ impl Plugin {
 }
 
 /// What a call that came to an end means.
-fn finding(outcome: wasmtime::Result<Result<Verdict, String>>, facts: &Facts, over_memory: bool) -> Finding {
+fn finding(
+    outcome: wasmtime::Result<Result<Verdict, String>>,
+    facts: &Facts,
+    refused: Option<Refused>,
+) -> Finding {
     if let Some(denied) = denial(facts) {
         return denied;
     }
@@ -271,17 +304,14 @@ fn finding(outcome: wasmtime::Result<Result<Verdict, String>>, facts: &Facts, ov
         Ok(Ok(Verdict::Unhealthy(reason))) => (network.unwrap_or(Cause::Unhealthy), reason),
         // A plugin may pass the network's failure on as its own.
         Ok(Err(fault)) => (network.unwrap_or(Cause::BadPlugin), fault),
-        Err(_) if over_memory => (
-            Cause::MemoryLimit,
-            "the plugin wanted more memory than it may have".into(),
-        ),
-        Err(error) => match error.downcast_ref::<Trap>() {
-            Some(Trap::UnreachableCodeReached) => (
+        Err(error) => match (refused, error.downcast_ref::<Trap>()) {
+            (Some(refused), _) => (Cause::MemoryLimit, refused.to_string()),
+            (None, Some(Trap::UnreachableCodeReached)) => (
                 Cause::Trapped,
                 "the plugin stopped at an unreachable instruction, as a panic does".into(),
             ),
-            Some(trap) => (Cause::Trapped, trap.to_string()),
-            None => (Cause::BadPlugin, format!("{error:#}")),
+            (None, Some(trap)) => (Cause::Trapped, trap.to_string()),
+            (None, None) => (Cause::BadPlugin, format!("{error:#}")),
         },
     };
     Finding {

@@ -1,8 +1,11 @@
 //! What a plugin may use.
 
+use std::fmt;
 use std::time::Duration;
 
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, ResourceLimiter};
+
+use super::budget::Part;
 
 /// Probes that may run at one time; further ones wait for their turn.
 pub const PROBES_AT_ONCE: u32 = 1000;
@@ -26,6 +29,10 @@ const TABLE_ELEMENTS: usize = 20_000;
 
 /// How often a running plugin lets others run and its time is looked at.
 pub const TICK: Duration = Duration::from_millis(5);
+
+/// What an instance may compute before it makes way for those that need less.
+/// A standard check's probe takes a tenth of it, with TLS.
+pub const LIGHT: Duration = Duration::from_millis(20);
 
 /// Resources that one probe may hold at a time: connections, and what WASI has.
 pub const RESOURCES: usize = 256;
@@ -98,38 +105,58 @@ pub fn guest_memory(granted: u64) -> usize {
 /// Watches one instance's memory and tables.
 pub struct Fence {
     memory: usize,
-    /// Bytes of memory it has.
-    pub used: usize,
-    /// The plugin wanted more memory or table than it may have.
-    pub refused: bool,
+    part: Part,
+    /// What the plugin wanted more of than it may have.
+    pub refused: Option<Refused>,
+}
+
+/// Whose limit it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The check's `memory`, or that of any table.
+    Own,
+    /// What all plugins have together.
+    Common,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Own => "the plugin wanted more memory than it may have",
+            Self::Common => {
+                "the plugin wanted more memory than all plugins together have left (daemon.plugin-memory)"
+            }
+        })
+    }
 }
 
 impl Fence {
-    /// At most `memory` bytes.
-    pub fn new(memory: u64) -> Self {
+    /// At most `memory` bytes, of that part of the common budget.
+    pub fn new(memory: u64, part: Part) -> Self {
         Self {
             memory: guest_memory(memory),
-            used: 0,
-            refused: false,
+            part,
+            refused: None,
         }
+    }
+
+    fn refuse(&mut self, why: Refused) -> bool {
+        self.refused = Some(why);
+        false
     }
 }
 
 impl ResourceLimiter for Fence {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        // Some languages' components have a second memory.
-        let used = self.used + desired.saturating_sub(current);
-        let fits = used <= self.memory;
-        if fits {
-            self.used = used;
+    /// All memories of an instance count together.
+    fn memory_growing(&mut self, now: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let more = desired.saturating_sub(now);
+        if more > self.memory.saturating_sub(self.part.used()) {
+            return Ok(self.refuse(Refused::Own));
         }
-        self.refused |= !fits;
-        Ok(fits)
+        Ok(self.part.grow(more) || self.refuse(Refused::Common))
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let fits = desired <= TABLE_ELEMENTS;
-        self.refused |= !fits;
-        Ok(fits)
+        Ok(desired <= TABLE_ELEMENTS || self.refuse(Refused::Own))
     }
 }

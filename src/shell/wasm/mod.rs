@@ -7,7 +7,8 @@
 //!
 //! ```text
 //!  Host::load ─ compile or take from the cache ─ check imports ─ InstancePre ─ Plugin
-//!  Plugin::probe ─ Store<Guest> ─ instance ─ check() ─┬─ log, clock, http, connection ─ endpoint
+//!  Plugin::probe ─ thread for plugins ─ room in the budget ─ turns to compute
+//!                  └─ Store<Guest> ─ instance ─ check() ─┬─ log, clock, http, connection ─ endpoint
 //!                                                     └─ Probe: finding, time, log
 //! ```
 //!
@@ -15,15 +16,18 @@
 
 #[allow(missing_docs)] // The contract itself documents them: plugins/wit.
 mod bindings;
+mod budget;
 mod course;
 mod failure;
 mod guest;
 mod host;
 mod http;
 mod imports;
+mod lanes;
 mod limits;
 mod line;
 mod precompiled;
+mod runner;
 mod stream;
 mod ticker;
 mod tls;

@@ -49,7 +49,7 @@ impl Stage {
         // As Rust's own `main` does, which libFuzzer has not.
         // SAFETY: a signal that is ignored runs no code.
         unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }.expect("a signal");
-        let host = Host::new(None).expect("a host");
+        let host = Host::new(None, 1 << 30).expect("a host");
         let caller = host.load(CALLER, MEMORY, &mut |_| {}).expect("the fixture");
         let by_hand = wat::parse_str(BY_HAND.replace(";; FUNCTIONS", CHECK)).expect("a component");
         host.load(&by_hand, MEMORY, &mut |_| {}).expect("it is whole");

@@ -18,7 +18,7 @@ use super::mistake::{Fault, Mistake, in_document_order};
 use super::read::{Reading, read};
 use super::source::{Format, parse};
 use super::tree::Path;
-use super::units::Time;
+use super::units::{Size, Time};
 use super::{Config, Daemon, Plugins};
 use report::Report;
 use std::path::PathBuf;
@@ -133,7 +133,41 @@ fn daemon(file: &File, report: &mut Report<'_>) -> Daemon {
         plugin_cache: report
             .filled(&path.key("plugin-cache"), &daemon.plugin_cache)
             .map(PathBuf::from),
+        plugin_memory: plugin_memory(file, &path, report),
     }
+}
+
+/// It has to do for the largest instance that the document allows, or that
+/// check's probes would wait for ever.
+fn plugin_memory(file: &File, daemon: &Path, report: &mut Report<'_>) -> u64 {
+    let Some(Size(bytes)) = file.daemon.plugin_memory else {
+        return 1 << 30;
+    };
+    let path = daemon.key("plugin-memory");
+    if !(64 << 20..=256 << 30).contains(&bytes) {
+        report.wrong(
+            &path,
+            format!("{} is out of range", Size(bytes)),
+            "write a size from 64MiB to 256GiB",
+        );
+        return bytes;
+    }
+    let largest = file
+        .checks
+        .iter()
+        .filter_map(|(name, check)| Some((check.memory?.0, name)))
+        .max();
+    if let Some((memory, name)) = largest.filter(|(memory, _)| *memory > bytes) {
+        report.wrong(
+            &path,
+            format!(
+                "{} is less than one instance of check `{name}` may have",
+                Size(bytes)
+            ),
+            format!("write at least {}, or lower that check's `memory`", Size(memory)),
+        );
+    }
+    bytes
 }
 
 const DRAIN: (Time, Time) = (Time(Duration::ZERO), Time(Duration::from_secs(24 * 3600)));
