@@ -226,7 +226,7 @@ async fn check_is_probed_while_hundreds_of_instances_of_another_loop() {
     let host = Host::new(None, 1 << 30).unwrap();
     let (hostile, honest) = (hostile(&host, 2 << 20), honest(&host));
     let mut endless = request(server.address, r#"{"do":"loop"}"#);
-    endless.timeout = Duration::from_secs(60);
+    endless.timeout = Duration::from_secs(90);
     // One ends, so that the others need not wait for all they could have.
     let first = ProbeRequest {
         config: r#"{"do":"healthy"}"#.into(),

@@ -249,7 +249,7 @@ fn plugins_cpu() -> Duration {
     // The first number is the time on a core, in nanoseconds.
     let spent = of_plugins.filter_map(|folder| {
         let schedstat = read(folder.join("schedstat"));
-        schedstat.split(' ').next()?.parse().ok()
+        schedstat.split(' ').next()?.parse::<u64>().ok()
     });
     Duration::from_nanos(spent.sum())
 }

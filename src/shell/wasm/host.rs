@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::{Engine, Store, Trap};
+use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 
 use super::bindings::catamaran::health::types::{Endpoint, Request, Verdict};
 use super::bindings::{FullCheck, FullCheckPre};
@@ -16,7 +16,7 @@ use super::budget::{Budget, Share};
 use super::course::{Course, Facts};
 use super::guest::{Guest, Level, Reach};
 use super::imports;
-use super::lanes::{Crossing, Lanes, Paced};
+use super::lanes::{Crossing, Lanes, Paced, Resumed};
 use super::limits::{Fence, Refused, TEXT, engine_config, guest_memory};
 use super::line::{Line, Recorder, Stage};
 use super::precompiled;
@@ -231,12 +231,17 @@ impl Plugin {
         store.set_hostcall_fuel(guest_memory(self.memory));
         store.limiter(|guest| &mut guest.fence);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|_| {
+        let resumed = Resumed::default();
+        let seen = resumed.clone();
+        store.epoch_deadline_callback(move |_| {
+            if !seen.is_long_ago() {
+                return Ok(UpdateDeadline::Continue(1));
+            }
             let others = Box::pin(tokio::task::yield_now());
-            Ok(wasmtime::UpdateDeadline::YieldCustom(1, others))
+            Ok(UpdateDeadline::YieldCustom(1, others))
         });
         let running = self.shared.ticker.running();
-        let call = Paced::new(self.call(&mut store, request), self.lanes.clone());
+        let call = Paced::new(self.call(&mut store, request), self.lanes.clone(), resumed);
         let outcome = timeout(request.timeout, call).await;
         drop(running);
         let guest = store.data();

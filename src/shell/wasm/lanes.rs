@@ -15,13 +15,13 @@
 //! ```
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::limits::LIGHT;
+use super::limits::{LIGHT, TICK};
 
 /// Where the lanes of all checks meet.
 pub struct Crossing {
@@ -48,8 +48,13 @@ pub struct Paced<F> {
     work: Pin<Box<F>>,
     lanes: Arc<Lanes>,
     waiting: Option<Waiting>,
+    resumed: Resumed,
     spent: Duration,
 }
+
+/// When a future began to compute that has not waited since.
+#[derive(Clone, Default)]
+pub struct Resumed(Arc<Mutex<Option<Instant>>>);
 
 impl Crossing {
     /// Nobody waits.
@@ -92,13 +97,27 @@ async fn turn(of: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     of.clone().acquire_owned().await.ok()
 }
 
+impl Resumed {
+    /// Whether its tick is over. That the engine ticked says little: it did so
+    /// while the guest waited, too.
+    pub fn is_long_ago(&self) -> bool {
+        let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| since.elapsed() >= TICK)
+    }
+
+    fn set(&self, now: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+}
+
 impl<F: Future> Paced<F> {
     /// `work`, in these lanes.
-    pub fn new(work: F, lanes: Arc<Lanes>) -> Self {
+    pub fn new(work: F, lanes: Arc<Lanes>, resumed: Resumed) -> Self {
         Self {
             work: Box::pin(work),
             lanes,
             waiting: None,
+            resumed,
             spent: Duration::ZERO,
         }
     }
@@ -123,6 +142,7 @@ impl<F: Future> Future for Paced<F> {
             return Poll::Pending;
         };
         let began = Instant::now();
+        self.resumed.set(began);
         let outcome = self.work.as_mut().poll(context);
         self.spent += began.elapsed();
         // Those that are ready by now have to find the turn taken, or all of
@@ -134,7 +154,6 @@ impl<F: Future> Future for Paced<F> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
     use std::thread::sleep;
 
     use tokio::task::{JoinSet, yield_now};
@@ -162,9 +181,13 @@ mod tests {
         let said = Arc::new(Mutex::new(Vec::new()));
         let mut tasks = JoinSet::new();
         for _ in 0..100 {
-            tasks.spawn(Paced::new(talk("many", 10, said.clone()), many.clone()));
+            tasks.spawn(Paced::new(
+                talk("many", 10, said.clone()),
+                many.clone(),
+                Resumed::default(),
+            ));
         }
-        tasks.spawn(Paced::new(talk("few", 10, said.clone()), few));
+        tasks.spawn(Paced::new(talk("few", 10, said.clone()), few, Resumed::default()));
         tasks.join_all().await;
         let said = said.lock().unwrap();
         let last = said.iter().rposition(|name| *name == "few").unwrap();
@@ -188,9 +211,13 @@ mod tests {
                 yield_now().await;
                 talk("heavy", 10, said).await;
             };
-            tasks.spawn(Paced::new(heavy, lanes.clone()));
+            tasks.spawn(Paced::new(heavy, lanes.clone(), Resumed::default()));
         }
-        tasks.spawn(Paced::new(talk("light", 10, said.clone()), lanes));
+        tasks.spawn(Paced::new(
+            talk("light", 10, said.clone()),
+            lanes,
+            Resumed::default(),
+        ));
         tasks.join_all().await;
         let said = said.lock().unwrap();
         let heavy = said.iter().filter(|name| **name == "heavy").count();
@@ -206,9 +233,13 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_something_else_holds_no_turn() {
         let lanes = Crossing::new().lanes();
-        let idle = tokio::spawn(Paced::new(std::future::pending::<()>(), lanes.clone()));
+        let idle = tokio::spawn(Paced::new(
+            std::future::pending::<()>(),
+            lanes.clone(),
+            Resumed::default(),
+        ));
         yield_now().await;
-        assert_eq!(Paced::new(async { 7 }, lanes).await, 7);
+        assert_eq!(Paced::new(async { 7 }, lanes, Resumed::default()).await, 7);
         idle.abort();
     }
 
@@ -216,11 +247,11 @@ mod tests {
     async fn who_gives_up_while_it_waits_frees_its_place() {
         let lanes = Crossing::new().lanes();
         let held = lanes.clone().light().await;
-        let mut given_up = Box::pin(Paced::new(async {}, lanes.clone()));
+        let mut given_up = Box::pin(Paced::new(async {}, lanes.clone(), Resumed::default()));
         assert!(futures_poll(given_up.as_mut()).is_pending());
         drop(given_up);
         drop(held);
-        Paced::new(async {}, lanes).await;
+        Paced::new(async {}, lanes, Resumed::default()).await;
     }
 
     fn futures_poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
