@@ -24,7 +24,7 @@ pub struct Exchange {
     #[serde(default)]
     pub config: toml::Table,
     /// Time for the probe.
-    #[serde(default = "a_second", deserialize_with = "time")]
+    #[serde(default = "five_seconds", deserialize_with = "time")]
     pub timeout: Duration,
     /// How the probe must end.
     pub verdict: Cause,
@@ -247,8 +247,9 @@ impl<'de> Deserialize<'de> for Texts {
     }
 }
 
-fn a_second() -> Duration {
-    Duration::from_secs(1)
+/// Long enough that a busy machine fails no test; only silence takes its time.
+fn five_seconds() -> Duration {
+    Duration::from_secs(5)
 }
 
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
