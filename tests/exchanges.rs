@@ -11,7 +11,7 @@ use catamaran::shell::wasm::{Host, Plugin};
 
 fn standard(name: &str) -> Plugin {
     let bytes = plugin_store::standard(name).expect("a standard plugin");
-    let host = Host::new(None).unwrap();
+    let host = Host::new(None, 1 << 30).unwrap();
     host.load(bytes, 16 << 20, &mut |warning| panic!("{warning}"))
         .unwrap()
 }

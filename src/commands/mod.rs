@@ -9,6 +9,7 @@ pub mod lab;
 pub mod man;
 pub mod plugin;
 pub mod probe;
+mod registry;
 pub mod reload;
 pub mod run;
 pub mod schema;

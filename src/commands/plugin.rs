@@ -2,12 +2,16 @@
 
 pub mod inspect;
 pub mod new;
+mod place;
 pub mod project;
+mod pull;
+mod push;
 pub mod record;
 pub mod test;
 pub mod try_out;
 pub mod workshop;
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -44,6 +48,8 @@ enum Command {
     Try(Box<try_out::Args>),
     /// Replay a plugin's recorded exchanges; no server is needed
     Test(test::Args),
+    Push(push::Args),
+    Pull(pull::Args),
 }
 
 /// Carry out `catamaran plugin …`.
@@ -53,6 +59,8 @@ pub fn run(args: Args) -> ExitCode {
         Command::Build { names, check } => build_any(&names, check),
         Command::Inspect(args) => inspect::run(&args).map(|(report, good)| say(&report, good)),
         Command::Test(args) => test::run(&args).map(|(report, good)| say(&report, good)),
+        Command::Push(args) => push::run(&args).map(|text| say(&text, true)),
+        Command::Pull(args) => pull::run(&args).map(|text| say(&text, true)),
         Command::Try(args) => return try_out(&args),
     };
     match outcome {
@@ -66,7 +74,8 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 fn say(report: &str, good: bool) -> bool {
-    print!("{report}");
+    // Who closes the pipe early knows what they wanted to know.
+    let _ = std::io::stdout().write_all(report.as_bytes());
     good
 }
 

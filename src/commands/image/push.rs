@@ -2,19 +2,18 @@
 
 use std::collections::HashSet;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use oci_spec::image::{Descriptor, Digest};
 use serde_json::json;
 
+use crate::commands::registry::{self, Access};
 use crate::pure::registry::reference::Reference;
 use crate::pure::registry::referrers;
 use crate::shell::document::count;
 use crate::shell::oci::read::Layout;
 use crate::shell::oci::source::Source;
 use crate::shell::oci::survey::{Content, Manifest, Survey};
-use crate::shell::registry::auth::AuthFiles;
 use crate::shell::registry::client::Repository;
 
 /// Push an image into a registry, with what refers to it
@@ -27,15 +26,8 @@ pub struct Args {
     source: Source,
     /// Where to: REGISTRY/NAME:TAG
     destination: Reference,
-    /// Speak HTTP without TLS; else TLS is asked of every registry, also of one on this machine
-    #[arg(long)]
-    plain_http: bool,
-    /// Trust the authorities of this PEM file, too
-    #[arg(long, value_name = "FILE", conflicts_with = "plain_http")]
-    ca: Option<PathBuf>,
-    /// The file with the login; by default those that podman and docker write
-    #[arg(long, env = "REGISTRY_AUTH_FILE", value_name = "FILE")]
-    authfile: Option<PathBuf>,
+    #[command(flatten)]
+    access: Access,
     /// Print for machines
     #[arg(long)]
     json: bool,
@@ -71,18 +63,8 @@ fn push(args: &Args) -> Result<String, String> {
     if let Some(wanted) = destination.digest.as_ref().filter(|wanted| *wanted != digest) {
         return Err(format!("{source} is {digest}, not {wanted}"));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start a runtime: {error}"))?;
-    let files = AuthFiles::new(args.authfile.clone());
-    let mut pusher = Pusher {
-        repository: Repository::new(destination, args.plain_http, args.ca.as_deref(), files)?,
-        layout: &layout,
-        done: HashSet::new(),
-        sent: 0,
-    };
-    runtime.block_on(pusher.all(&survey, destination.tag.as_deref()))?;
+    let repository = args.access.repository(destination)?;
+    let pushed = send(repository, &layout, &survey, destination.tag.as_deref())?;
     let referrers: Vec<_> = survey
         .referrers
         .iter()
@@ -93,17 +75,45 @@ fn push(args: &Args) -> Result<String, String> {
             "destination": destination.to_string(),
             "digest": digest,
             "referrers": referrers,
-            "blobs": pusher.done.len(),
-            "blobs-sent": pusher.sent,
+            "blobs": pushed.blobs,
+            "blobs-sent": pushed.sent,
         });
         return Ok(format!("{report:#}\n"));
     }
     Ok(format!(
         "{destination}: {digest}, {} ({} sent), {}\n",
-        count(pusher.done.len(), "blob"),
-        pusher.sent,
+        count(pushed.blobs, "blob"),
+        pushed.sent,
         count(referrers.len(), "referrer")
     ))
+}
+
+/// What the registry has now.
+pub(in crate::commands) struct Pushed {
+    /// Blobs of the image and of what refers to it.
+    pub blobs: usize,
+    /// How many of them it had not.
+    pub sent: usize,
+}
+
+/// Send all of an image, which is whole, and wait until it is there.
+pub(in crate::commands) fn send(
+    repository: Repository,
+    layout: &Layout,
+    survey: &Survey,
+    tag: Option<&str>,
+) -> Result<Pushed, String> {
+    let mut pusher = Pusher {
+        repository,
+        layout,
+        done: HashSet::new(),
+        sent: 0,
+    };
+    registry::runtime()?.block_on(pusher.all(survey, tag))?;
+    Ok(Pushed {
+        blobs: pusher.done.len(),
+        sent: pusher.sent,
+    })
 }
 
 struct Pusher<'a> {

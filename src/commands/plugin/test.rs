@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> Result<(String, bool), String> {
         ));
     }
     let bytes = plugin_store::read_file(&path, None).map_err(|error| error.to_string())?;
-    let plugin = Host::new(None)?
+    let plugin = Host::new(None, 1 << 30)?
         .load(&bytes, MEMORY, &mut |_| {})
         .map_err(|why| format!("{}: {why}", path.display()))?;
     let outcomes = replay_folder(&plugin, &args.folder.join("exchanges"))?;

@@ -13,6 +13,7 @@
 //! that know nothing of subjects.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use oci_spec::Result;
 use oci_spec::image::{
@@ -22,7 +23,7 @@ use serde_json::Value;
 
 use super::container;
 use super::description::Container;
-use super::facts::Facts;
+use super::facts::{Facts, Moment};
 use super::layer::Layer;
 use super::layout::{Added, Layout};
 use super::name::Name;
@@ -125,7 +126,8 @@ pub fn plugins(plugins: &[Plugin], name: &Name, facts: &Facts, form: Form) -> Re
     let (mut all, mut images) = (Vec::new(), Vec::new());
     for one in plugins {
         let own_name = name.part(one.name);
-        let added = plugin::add(&mut layout, one.name, one.description, one.component, facts)?;
+        let annotations = facts.annotations(one.name, one.description);
+        let added = plugin::add(&mut layout, one.component, facts.created, annotations)?;
         images.push(image(&own_name, &added));
         let mut manifest = added.manifest;
         let bill = add_bill(&mut layout, &one.bill, &manifest, facts)?;
@@ -147,6 +149,25 @@ pub fn plugins(plugins: &[Plugin], name: &Name, facts: &Facts, form: Form) -> Re
         layout.name(name, index);
     }
     let files = layout.finish()?;
+    Ok(Composed { files, images })
+}
+
+/// One plugin of whoever wrote it, by a name or without: nothing is said of it
+/// but its title.
+///
+/// # Errors
+///
+/// When it is no component.
+pub fn plugin(title: &str, component: &[u8], name: Option<&str>, created: Moment) -> Result<Composed> {
+    let mut layout = Layout::default();
+    let annotations = [(ANNOTATION_TITLE.to_owned(), title.to_owned())];
+    let added = plugin::add(&mut layout, component, created, annotations.into())?;
+    let image = image(&name.unwrap_or(title), &added);
+    match name {
+        Some(name) => layout.name(&name, added.manifest),
+        None => layout.list(added.manifest),
+    }
+    let (files, images) = (layout.finish()?, vec![image]);
     Ok(Composed { files, images })
 }
 
@@ -182,7 +203,7 @@ fn not_to_run(mut descriptor: Descriptor) -> Descriptor {
     descriptor
 }
 
-fn image(name: &Name, added: &Added) -> Image {
+fn image(name: &impl Display, added: &Added) -> Image {
     let platform = added.manifest.platform().as_ref();
     Image {
         name: name.to_string(),

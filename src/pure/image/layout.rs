@@ -5,6 +5,7 @@
 //! and annotations in hash maps, whose order changes from run to run.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
 
 use oci_spec::image::{
     ANNOTATION_REF_NAME, Descriptor, ImageIndex, MediaType, OciLayoutBuilder, Sha256Digest,
@@ -70,7 +71,7 @@ impl Layout {
     }
 
     /// List something in `index.json` by a name.
-    pub(super) fn name(&mut self, name: &Name, mut descriptor: Descriptor) {
+    pub(super) fn name(&mut self, name: &impl Display, mut descriptor: Descriptor) {
         let mut annotations = descriptor.annotations().clone().unwrap_or_default();
         annotations.insert(ANNOTATION_REF_NAME.into(), name.to_string());
         descriptor.set_annotations(Some(annotations));

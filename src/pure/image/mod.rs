@@ -18,5 +18,5 @@ pub mod layer;
 pub mod layout;
 pub mod name;
 pub mod platform;
-mod plugin;
+pub mod plugin;
 pub mod sbom;

@@ -3,17 +3,22 @@
 //! a manifest, the component as its only layer, and a configuration that says
 //! what the component wants and has.
 
-use oci_spec::image::{Arch, Descriptor, ImageManifestBuilder, MediaType, Os, SCHEMA_VERSION};
+use std::collections::HashMap;
+
+use oci_spec::image::{Arch, Descriptor, ImageManifest, ImageManifestBuilder, MediaType, Os, SCHEMA_VERSION};
 use oci_spec::{OciSpecError, Result};
 use serde::Serialize;
 use wit_component::{DecodedWasm, decode};
 
-use super::facts::{Facts, Moment};
+use super::facts::Moment;
 use super::layout::{Added, Layout};
 use super::platform::described;
 
 /// The layout's word for components.
 const OS: &str = "wasip2";
+
+/// What every tool that follows the layout calls the component.
+const COMPONENT: &str = "application/wasm";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -35,13 +40,12 @@ struct Interfaces {
 /// Add a plugin to a layout; its descriptor has its platform.
 pub(super) fn add(
     layout: &mut Layout,
-    name: &str,
-    description: &str,
     component: &[u8],
-    facts: &Facts,
+    created: Moment,
+    annotations: HashMap<String, String>,
 ) -> Result<Added> {
-    let layer = layout.blob(MediaType::Other("application/wasm".into()), component.to_vec())?;
-    let configuration = configuration(&layer, component, facts.created)?;
+    let layer = layout.blob(MediaType::Other(COMPONENT.into()), component.to_vec())?;
+    let configuration = configuration(&layer, component, created)?;
     let config = layout.json(
         MediaType::Other("application/vnd.wasm.config.v0+json".into()),
         &configuration,
@@ -51,7 +55,7 @@ pub(super) fn add(
         .media_type(MediaType::ImageManifest)
         .config(config.clone())
         .layers([layer.clone()])
-        .annotations(facts.annotations(name, description))
+        .annotations(annotations)
         .build()?;
     let mut manifest = layout.json(MediaType::ImageManifest, &manifest)?;
     manifest.set_platform(Some(described(Arch::Wasm, Os::Other(OS.into()))));
@@ -60,6 +64,42 @@ pub(super) fn add(
         layer,
         manifest,
     })
+}
+
+/// The component of an artifact, by its manifest. `media_type` is what the
+/// manifest was said to be. Any configuration will do: other tools write others.
+///
+/// # Errors
+///
+/// When it is none, or leaves open which one.
+pub fn component(media_type: &str, manifest: &[u8]) -> std::result::Result<Descriptor, String> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Kind {
+        media_type: Option<String>,
+    }
+    let wrong = |error| format!("it is no manifest: {error}");
+    let kind: Kind = serde_json::from_slice(manifest).map_err(wrong)?;
+    // Its own word is under its digest; that of a header is not.
+    let kind = kind.media_type.as_deref().unwrap_or(media_type);
+    match MediaType::from(kind) {
+        MediaType::ImageManifest => {}
+        MediaType::ImageIndex => {
+            return Err(
+                "it is an index of several artifacts; name the one that is wanted by its digest".into(),
+            );
+        }
+        _ => return Err(format!("it is {kind:?}, not {}", MediaType::ImageManifest)),
+    }
+    let manifest: ImageManifest = serde_json::from_slice(manifest).map_err(wrong)?;
+    let [layer] = &manifest.layers()[..] else {
+        let layers = manifest.layers().len();
+        return Err(format!("it has {layers} layers; a plugin has one, the component"));
+    };
+    if layer.media_type().as_ref() != COMPONENT {
+        return Err(format!("its layer is {}, not {COMPONENT}", layer.media_type()));
+    }
+    Ok(layer.clone())
 }
 
 fn configuration<'a>(layer: &Descriptor, component: &[u8], created: Moment) -> Result<Configuration<'a>> {
@@ -119,5 +159,42 @@ mod tests {
             interfaces(b"\0asm\x01\0\0\0"),
             Err("it is no component that exports something".into())
         );
+    }
+
+    const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+    fn manifest(layers: &[&str]) -> Vec<u8> {
+        let blob = |kind: &str| {
+            let digest = format!("sha256:{}", "ab".repeat(32));
+            serde_json::json!({"mediaType": kind, "digest": digest, "size": 7})
+        };
+        let layers: Vec<_> = layers.iter().map(|kind| blob(kind)).collect();
+        let config = blob("application/vnd.oci.empty.v1+json");
+        serde_json::json!({"schemaVersion": 2, "config": config, "layers": layers})
+            .to_string()
+            .into_bytes()
+    }
+
+    #[test]
+    fn only_layer_is_the_component_whatever_the_configuration() {
+        let layer = component(MANIFEST, &manifest(&["application/wasm"])).unwrap();
+        assert_eq!(layer.size(), 7);
+    }
+
+    #[test]
+    fn what_is_no_plugin_is_told() {
+        let index = br#"{"schemaVersion": 2, "manifests": [], "mediaType": "application/vnd.oci.image.index.v1+json"}"#;
+        let tar = "application/vnd.oci.image.layer.v1.tar";
+        for (kind, bytes, why) in [
+            (MANIFEST, manifest(&[]), "it has 0 layers"),
+            (MANIFEST, manifest(&["application/wasm", tar]), "it has 2 layers"),
+            (MANIFEST, manifest(&[tar]), "not application/wasm"),
+            (MANIFEST, index.to_vec(), "it is an index"),
+            ("text/html", manifest(&[]), "it is \"text/html\""),
+            (MANIFEST, b"[".to_vec(), "it is no manifest"),
+        ] {
+            let said = component(kind, &bytes).unwrap_err();
+            assert!(said.contains(why), "{said}");
+        }
     }
 }

@@ -42,6 +42,23 @@ impl Reference {
         };
         Origin::new(!plain_http, answers)
     }
+
+    /// What to ask a registry for: the digest where there is one.
+    pub fn asked(&self) -> String {
+        let digest = self.digest.as_ref().map(Digest::to_string);
+        digest.or_else(|| self.tag.clone()).unwrap_or_default()
+    }
+
+    /// The same repository, and this very content of it.
+    #[must_use]
+    pub fn pinned(&self, digest: &Digest) -> Self {
+        Self {
+            registry: self.registry.clone(),
+            repository: self.repository.clone(),
+            tag: None,
+            digest: Some(digest.clone()),
+        }
+    }
 }
 
 impl fmt::Display for Reference {

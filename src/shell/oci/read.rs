@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, Digest, ImageIndex, OciLayout};
 
@@ -31,6 +32,7 @@ enum Place {
         /// Where the content of each file begins in the archive, and its size.
         entries: BTreeMap<String, (u64, u64)>,
     },
+    Memory(BTreeMap<String, Arc<[u8]>>),
 }
 
 impl Layout {
@@ -46,7 +48,19 @@ impl Layout {
                 entries: entries(path)?,
             },
         };
-        let shown = path.display();
+        Self::new(place, &path.display().to_string())
+    }
+
+    /// One that is not written anywhere, as its files by relative path.
+    ///
+    /// # Errors
+    /// When they are no layout.
+    pub fn of(files: BTreeMap<String, Vec<u8>>) -> Result<Self, String> {
+        let files = files.into_iter().map(|(name, bytes)| (name, bytes.into()));
+        Self::new(Place::Memory(files.collect()), "what was made")
+    }
+
+    fn new(place: Place, shown: &str) -> Result<Self, String> {
         let header: OciLayout = place
             .document("oci-layout")
             .map_err(|why| format!("{shown} is not an OCI layout: {why}"))?;
@@ -118,6 +132,10 @@ impl Place {
                 file.seek(SeekFrom::Start(*start))?;
                 Ok(Box::new(file.take(*size)))
             }
+            Self::Memory(files) => match files.get(name) {
+                Some(bytes) => Ok(Box::new(io::Cursor::new(bytes.clone()))),
+                None => Err(io::Error::new(io::ErrorKind::NotFound, "not among the files")),
+            },
         }
     }
 }

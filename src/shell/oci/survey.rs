@@ -146,7 +146,10 @@ fn name(descriptor: &Descriptor) -> Option<&str> {
 }
 
 /// The entry of the image that is meant.
-fn find<'a>(layout: &'a Layout, source: &Source) -> Result<&'a Descriptor, String> {
+///
+/// # Errors
+/// When none is, or one of several.
+pub fn find<'a>(layout: &'a Layout, source: &Source) -> Result<&'a Descriptor, String> {
     let entries = layout.index.manifests();
     let mut meant: Vec<_> = match &source.tag {
         Some(tag) => entries.iter().filter(|entry| name(entry) == Some(tag)).collect(),

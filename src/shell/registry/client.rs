@@ -321,6 +321,11 @@ impl Repository {
         }
     }
 
+    /// Registry and name.
+    pub(super) fn shown(&self) -> String {
+        format!("{}/{}", self.registry, self.name)
+    }
+
     fn url(&self, path: &str) -> Url {
         Url {
             origin: self.origin.clone(),

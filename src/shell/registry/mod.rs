@@ -2,6 +2,7 @@
 //!
 //! - [`client`]: one repository of a registry: push and pull
 //! - [`auth`]: logins from auth files, and what they are exchanged for
+//! - [`plugin`]: a plugin out of a repository
 //! - [`transport`]: one HTTP/1.1 request on a connection of its own
 //!
 //! It sends what it is given and hands out what it gets, verified. What an image
@@ -9,4 +10,5 @@
 
 pub mod auth;
 pub mod client;
+pub mod plugin;
 pub mod transport;

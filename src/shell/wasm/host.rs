@@ -268,7 +268,7 @@ impl Plugin {
             handshake: facts.handshake,
             log,
             dropped,
-            memory: guest.fence.used,
+            memory: guest.fence.used(),
         }
     }
 

@@ -140,6 +140,11 @@ impl Fence {
         }
     }
 
+    /// Bytes of memory that the instance has.
+    pub fn used(&self) -> usize {
+        self.part.used()
+    }
+
     fn refuse(&mut self, why: Refused) -> bool {
         self.refused = Some(why);
         false
@@ -150,7 +155,7 @@ impl ResourceLimiter for Fence {
     /// All memories of an instance count together.
     fn memory_growing(&mut self, now: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let more = desired.saturating_sub(now);
-        if more > self.memory.saturating_sub(self.part.used()) {
+        if more > self.memory.saturating_sub(self.used()) {
             return Ok(self.refuse(Refused::Own));
         }
         Ok(self.part.grow(more) || self.refuse(Refused::Common))
