@@ -58,6 +58,12 @@ fn tcp() -> &'static [u8] {
     standard("tcp").unwrap()
 }
 
+/// What a document calls a file with the component of `tcp`.
+fn pinned_file(file: &Path) -> String {
+    let file = file.canonicalize().unwrap();
+    format!("file:{}@{}", file.display(), sha256(tcp()))
+}
+
 #[test]
 fn pushed_plugin_is_pulled_by_tag_and_by_what_pins_it() {
     if !installed(&["docker-registry"]) {
@@ -72,30 +78,28 @@ fn pushed_plugin_is_pulled_by_tag_and_by_what_pins_it() {
         let tagged = format!("{name}:1.0");
         let (code, line, err) = call(&folder, &["push", "tcp.wasm", &tagged, "--plain-http"]);
         assert_eq!(code, Some(0), "{err}");
-        let pinned = line
-            .strip_prefix("plugin = \"")
-            .unwrap()
-            .strip_suffix("\"\n")
-            .unwrap();
-        assert!(pinned.starts_with(&format!("oci:{name}@sha256:")), "{line}");
+        let pinned = line.trim_end();
+        assert!(pinned.starts_with(&format!("{name}@sha256:")), "{line}");
 
         // Under its own name it is not overwritten, and it is the same.
         for source in [&tagged, pinned] {
             let (code, out, err) = call(&folder, &["pull", source, "--plain-http"]);
             assert_eq!(code, Some(0), "{err}");
-            assert!(out.starts_with("tcp.wasm: ") && out.ends_with(&line), "{out}");
+            let file = pinned_file(&folder.join("tcp.wasm"));
+            assert!(out.starts_with("tcp.wasm: "), "{out}");
+            assert!(out.ends_with(&format!("plugin = \"{file}\"\n")), "{out}");
         }
         let pull = ["pull", pinned, "--plain-http", "--output", "other.wasm", "--json"];
         let (code, out, err) = call(&folder, &pull);
         assert_eq!(code, Some(0), "{err}");
         let report: Value = serde_json::from_str(&out).unwrap();
-        assert_eq!(report["plugin"], pinned);
+        assert_eq!(report["plugin"], pinned_file(&folder.join("other.wasm")));
         assert_eq!(fs::read(folder.join("other.wasm")).unwrap(), tcp());
 
         let again = ["push", "tcp.wasm", &tagged, "--plain-http", "--json"];
         let report: Value = serde_json::from_str(&call(&folder, &again).1).unwrap();
         assert_eq!(
-            (&report["plugin"], &report["blobs-sent"]),
+            (&report["pinned"], &report["blobs-sent"]),
             (&json!(pinned), &json!(0))
         );
     });
@@ -128,11 +132,9 @@ fn layout_holds_the_artifact_that_a_registry_gets() {
 
     for (source, file) in [("oci:one:localhost/tcp:1", "one.wasm"), ("oci:two", "two.wasm")] {
         let (code, out, err) = call(folder, &["pull", source]);
-        assert_eq!(
-            (code, out),
-            (Some(0), format!("{file}: {} bytes, {digest}\n", tcp().len())),
-            "{err}"
-        );
+        let pinned = pinned_file(&folder.join(file));
+        let said = format!("{file}: {} bytes, {digest}\nplugin = \"{pinned}\"\n", tcp().len());
+        assert_eq!((code, out), (Some(0), said), "{err}");
         assert_eq!(fs::read(folder.join(file)).unwrap(), tcp());
     }
 

@@ -57,7 +57,10 @@ fn main() {
             .instance
             .push(round(&runtime, || probe(&nothing, server, r#"{"do":"healthy"}"#)));
     }
-    rounds.print(compile, std::env::args().any(|arg| arg == "--json"));
+    let json = std::env::args().any(|arg| arg == "--json");
+    rounds.print(compile, json);
+    let rows = languages::measure(&runtime, server.port());
+    languages::print(&rows, json);
 }
 
 /// What one kind of probe took, per probe.
@@ -152,18 +155,21 @@ fn load(host: &Host, bytes: &[u8]) -> Plugin {
 }
 
 fn probe(plugin: &Plugin, address: SocketAddr, config: &str) -> impl Future<Output = ()> + Send + use<> {
-    let plugin = plugin.clone();
-    let request = ProbeRequest {
+    let (plugin, request) = (plugin.clone(), request(address, config));
+    async move {
+        let probe = plugin.probe(&request).await;
+        assert!(probe.finding.cause.is_success(), "{}", probe.finding);
+    }
+}
+
+fn request(address: SocketAddr, config: &str) -> ProbeRequest {
+    ProbeRequest {
         name: "endpoint".into(),
         address,
         server_name: None,
         tls: None,
         config: config.into(),
         timeout: Duration::from_secs(5),
-    };
-    async move {
-        let probe = plugin.probe(&request).await;
-        assert!(probe.finding.cause.is_success(), "{}", probe.finding);
     }
 }
 
@@ -198,8 +204,10 @@ fn serve() -> SocketAddr {
     std::thread::spawn(move || {
         pin(1);
         runtime().block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-            tell.send(listener.local_addr().expect("an address"))
+            let listener = TcpListener::bind("0.0.0.0:0").await.expect("a port");
+            // Every address of the loopback interface reaches it.
+            let port = listener.local_addr().expect("an address").port();
+            tell.send(SocketAddr::from(([127, 0, 0, 1], port)))
                 .expect("someone waits");
             while let Ok((mut stream, _)) = listener.accept().await {
                 tokio::spawn(async move {

@@ -32,7 +32,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(String, bool), String> {
     let bytes = plugin_store::read_file(&args.file, None).map_err(|error| error.to_string())?;
     let anatomy = Anatomy::read(&bytes).map_err(|why| format!("{}: {why}", args.file.display()))?;
-    let loads = Host::new(None, 1 << 30)?.load(&bytes, USUAL_MEMORY, &mut |_| {}).map(drop);
+    let loads = Host::new(None, 1 << 30)?
+        .load(&bytes, USUAL_MEMORY, &mut |_| {})
+        .map(drop);
     let schema = custom_section(&bytes, SCHEMA_SECTION);
     let schema = schema.map(|text| serde_json::from_slice(text).unwrap_or(Value::Null));
     let found = Found {

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::place::Place;
 use crate::commands::registry::{self, Access};
+use crate::pure::digest::sha256;
 use crate::pure::image::plugin;
 use crate::pure::registry::reference::Reference;
 use crate::shell::oci::read::Layout;
@@ -36,8 +37,6 @@ pub struct Args {
 struct Pulled {
     digest: String,
     component: Vec<u8>,
-    /// As documents name it, where they can.
-    pinned: Option<String>,
     name: String,
 }
 
@@ -56,20 +55,24 @@ pub fn run(args: &Args) -> Result<String, String> {
     };
     write(&file, &pulled.component).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     let (shown, size) = (file.display(), pulled.component.len());
+    // Documents know no folder that a path could begin in.
+    let absolute = file
+        .canonicalize()
+        .map_err(|error| format!("{}: {error}", file.display()))?;
+    let plugin = format!("file:{}@{}", absolute.display(), sha256(&pulled.component));
     if args.json {
         let report = json!({
             "file": file,
             "size": size,
             "digest": pulled.digest,
-            "plugin": pulled.pinned,
+            "plugin": plugin,
         });
         return Ok(format!("{report:#}\n"));
     }
-    let told = format!("{shown}: {size} bytes, {}\n", pulled.digest);
-    Ok(match pulled.pinned {
-        Some(pinned) => format!("{told}plugin = \"{pinned}\"\n"),
-        None => told,
-    })
+    Ok(format!(
+        "{shown}: {size} bytes, {}\nplugin = \"{plugin}\"\n",
+        pulled.digest
+    ))
 }
 
 fn from_registry(reference: &Reference, access: &Access) -> Result<Pulled, String> {
@@ -80,7 +83,6 @@ fn from_registry(reference: &Reference, access: &Access) -> Result<Pulled, Strin
         .map_err(|why| format!("{reference}: {why}"))?;
     let name = reference.repository.rsplit('/').next().unwrap_or_default();
     Ok(Pulled {
-        pinned: Some(format!("oci:{}", reference.pinned(&artifact.digest))),
         digest: artifact.digest.to_string(),
         component: artifact.component,
         name: name.to_string(),
@@ -109,7 +111,6 @@ fn from_layout(source: &Source) -> Result<Pulled, String> {
     Ok(Pulled {
         digest: root.digest().to_string(),
         component,
-        pinned: None,
         name: stem.unwrap_or("plugin").to_string(),
     })
 }

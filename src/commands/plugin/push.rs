@@ -16,7 +16,7 @@ use crate::shell::oci::survey::Survey;
 use crate::shell::wasm::Host;
 use crate::shell::{oci, plugin_store};
 
-/// Push a plugin, and print what pins it in a document
+/// Push a plugin, and print by what it is pulled again
 ///
 /// What this version would not load is refused. The same component makes the
 /// same artifact each time, wherever it goes.
@@ -56,7 +56,9 @@ pub fn run(args: &Args) -> Result<String, String> {
 /// What no daemon would run is not shipped.
 fn refuse_unfit(component: &[u8]) -> Result<(), String> {
     // It is not run, so that its memory does not matter.
-    Host::new(None)?.load(component, 0, &mut |_| {}).map(drop)
+    Host::new(None, 1 << 30)?
+        .load(component, 0, &mut |_| {})
+        .map(drop)
 }
 
 fn title(file: &Path) -> Result<String, String> {
@@ -105,11 +107,11 @@ fn push(composed: Composed, reference: &Reference, args: &Args) -> Result<String
         let report = json!({
             "target": reference.to_string(),
             "digest": digest,
-            "plugin": format!("oci:{pinned}"),
+            "pinned": pinned.to_string(),
             "blobs": pushed.blobs,
             "blobs-sent": pushed.sent,
         });
         return Ok(format!("{report:#}\n"));
     }
-    Ok(format!("plugin = \"oci:{pinned}\"\n"))
+    Ok(format!("{pinned}\n"))
 }

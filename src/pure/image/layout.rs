@@ -147,7 +147,7 @@ mod tests {
         let mut layout = Layout::default();
         let blob = layout.blob(MediaType::EmptyJSON, b"{}".to_vec()).unwrap();
         assert_eq!((blob.size(), layout.files.len()), (2, 1));
-        layout.name(&"localhost/a:1".parse().unwrap(), blob);
+        layout.name(&"localhost/a:1", blob);
         let files = layout.finish().unwrap();
         let paths: Vec<_> = files.keys().map(String::as_str).collect();
         assert_eq!(
