@@ -10,6 +10,7 @@ use super::workshop::Workshop;
 use crate::pure::config::Tls;
 use crate::pure::exchange::file::Exchange;
 use crate::pure::health::Cause;
+use crate::shell::document::count;
 use crate::shell::plugin_store;
 use crate::shell::wasm::{Host, Plugin, ProbeRequest, TlsClient};
 
@@ -59,7 +60,7 @@ pub fn run(args: &Args) -> Result<(String, bool), String> {
             ),
         };
     }
-    let _ = writeln!(report, "{} exchanges, {wrong} wrong", outcomes.len());
+    let _ = writeln!(report, "{}, {wrong} wrong", count(outcomes.len(), "exchange"));
     Ok((report, wrong == 0))
 }
 
