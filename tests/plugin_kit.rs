@@ -226,7 +226,7 @@ fn what_try_recorded_replays() {
     assert!(recorded.contains("user-agent: <any>\\r\\n"), "{recorded}");
     let test = ["test", "--plugin", text(&plugin_file)];
     let said = good(&mut plugin(folder.path(), &test));
-    assert_eq!(said, "ready.toml: as written\n1 exchanges, 0 wrong\n");
+    assert_eq!(said, "ready.toml: as written\n1 exchange, 0 wrong\n");
     // Another recording does not take its place.
     let again = told(&mut plugin(folder.path(), &arguments));
     assert_eq!(again.code, Some(2));
