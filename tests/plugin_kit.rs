@@ -243,7 +243,7 @@ fn what_try_recorded_replays() {
         "{}",
         wrong.out
     );
-    assert!(wrong.out.ends_with("1 exchanges, 1 wrong\n"), "{}", wrong.out);
+    assert!(wrong.out.ends_with("1 exchange, 1 wrong\n"), "{}", wrong.out);
 }
 
 #[test]
