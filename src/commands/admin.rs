@@ -48,11 +48,7 @@ pub struct Answer {
 /// # Errors
 /// The daemon's, or one sentence why it was not asked.
 pub fn request(place: &Place, question: Question) -> Result<String, Refusal> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start a runtime: {error}"))?;
-    runtime.block_on(admin::ask(place, question))
+    super::runtime()?.block_on(admin::ask(place, question))
 }
 
 /// Ask and wait for the status that answers.

@@ -19,9 +19,19 @@ pub mod yield_addresses;
 
 use std::path::PathBuf;
 
+use tokio::runtime::{Builder, Runtime};
+
 use crate::pure::config::Checked;
 use crate::shell::document::{self, LoadError, Source};
 use crate::shell::plugin_store::Available;
+
+/// What a command waits with that does one thing.
+fn runtime() -> Result<Runtime, String> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start a runtime: {error}"))
+}
 
 /// Where the document of a command is that was given this `--config`, or none.
 fn source(named: Option<PathBuf>) -> Source {

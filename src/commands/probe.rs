@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 
 use super::alone::Alone;
@@ -61,7 +60,7 @@ pub fn run(args: Args) -> ExitCode {
         Ok(targets) => match probe_all(targets) {
             Ok(probes) => print(&probes, json),
             Err(error) => {
-                eprintln!("catamaran: cannot start a runtime: {error}");
+                eprintln!("catamaran: {error}");
                 ExitCode::FAILURE
             }
         },
@@ -111,9 +110,8 @@ fn targets(args: Args) -> Result<Vec<Target>, String> {
 }
 
 /// Probe all at once; the results keep the order of the targets.
-fn probe_all(targets: Vec<Target>) -> std::io::Result<Vec<(Target, Probe)>> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(async {
+fn probe_all(targets: Vec<Target>) -> Result<Vec<(Target, Probe)>, String> {
+    Ok(super::runtime()?.block_on(async {
         let mut tasks = JoinSet::new();
         for (place, target) in targets.into_iter().enumerate() {
             tasks.spawn(async move {

@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use tokio::runtime::{Builder, Runtime};
-
 use crate::pure::registry::reference::Reference;
 use crate::shell::registry::auth::AuthFiles;
 use crate::shell::registry::client::Repository;
@@ -28,12 +26,4 @@ impl Access {
         let files = AuthFiles::new(self.authfile.clone());
         Repository::new(reference, self.plain_http, self.ca.as_deref(), files)
     }
-}
-
-/// To wait for a registry.
-pub fn runtime() -> Result<Runtime, String> {
-    Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start a runtime: {error}"))
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::spawn_blocking;
@@ -208,11 +207,7 @@ impl Reader {
 }
 
 fn serve(config: &Config, node: Option<&Node>, source: &Source, args: &Args) -> Result<(), String> {
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start a runtime: {error}"))?;
-    runtime.block_on(async {
+    super::runtime()?.block_on(async {
         let signals = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
         let mut terminate = signals(SignalKind::terminate())?;
         let mut interrupt = signals(SignalKind::interrupt())?;

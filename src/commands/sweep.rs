@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use tokio::runtime::Builder;
 use tracing::level_filters::LevelFilter;
 
 use super::admin::{self, Admin};
@@ -39,11 +38,7 @@ fn sweep(admin: &Admin) -> Result<(), String> {
     }
     let _telemetry = Telemetry::start(Format::Text, LevelFilter::INFO)
         .map_err(|error| format!("cannot start the log: {error}"))?;
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start a runtime: {error}"))?;
-    runtime
+    super::runtime()?
         .block_on(election::sweep())
         .map_err(|error| format!("something is left: {error}"))
 }

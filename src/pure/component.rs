@@ -1,5 +1,7 @@
 //! What can be told of a WebAssembly component without compiling it.
 
+use wasmparser::BinaryReader;
+
 /// The custom section with the JSON Schema of a plugin's configuration.
 pub const SCHEMA_SECTION: &str = "catamaran:config-schema";
 
@@ -14,18 +16,13 @@ pub fn is_component(bytes: &[u8]) -> bool {
 /// The content of the first custom section of a name at the component's top
 /// level; none where there is none, or the bytes are no component.
 pub fn custom_section<'a>(component: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    let mut rest = component.strip_prefix(PREAMBLE)?;
-    while let Some((id, after)) = rest.split_first() {
-        let (length, after) = number(after)?;
-        let (section, after) = after.split_at_checked(length)?;
-        if *id == CUSTOM {
-            let (length, section) = number(section)?;
-            let (found, content) = section.split_at_checked(length)?;
-            if found == name.as_bytes() {
-                return Some(content);
-            }
+    let mut rest = BinaryReader::new(component.strip_prefix(PREAMBLE)?, PREAMBLE.len());
+    while !rest.eof() {
+        let id = rest.read_u8().ok()?;
+        let mut section = rest.read_reader().ok()?;
+        if id == CUSTOM && section.read_string().ok()? == name {
+            return section.read_bytes(section.bytes_remaining()).ok();
         }
-        rest = after;
     }
     None
 }
@@ -45,23 +42,7 @@ pub fn with_custom_section(component: &[u8], name: &str, content: &[u8]) -> Vec<
 
 const CUSTOM: u8 = 0;
 
-/// An unsigned number of at most 32 bits in LEB128, and what follows it.
-fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let mut value = 0u32;
-    for (at, byte) in bytes.iter().take(5).enumerate() {
-        let shift = u32::try_from(7 * at).ok()?;
-        let part = u32::from(byte & 0x7f);
-        if shift == 28 && part > 0xf {
-            return None;
-        }
-        value |= part << shift;
-        if byte & 0x80 == 0 {
-            return Some((usize::try_from(value).ok()?, &bytes[at + 1..]));
-        }
-    }
-    None
-}
-
+/// An unsigned number as sections have it.
 fn leb128(mut value: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use oci_spec::image::{Descriptor, Digest};
 use serde_json::json;
 
-use crate::commands::registry::{self, Access};
+use crate::commands::registry::Access;
+use crate::commands::runtime;
 use crate::pure::registry::reference::Reference;
 use crate::pure::registry::referrers;
 use crate::shell::document::count;
@@ -109,7 +110,7 @@ pub(in crate::commands) fn send(
         done: HashSet::new(),
         sent: 0,
     };
-    registry::runtime()?.block_on(pusher.all(survey, tag))?;
+    runtime()?.block_on(pusher.all(survey, tag))?;
     Ok(Pushed {
         blobs: pusher.done.len(),
         sent: pusher.sent,

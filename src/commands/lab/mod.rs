@@ -149,11 +149,7 @@ pub fn run(args: Args) -> ExitCode {
 
 /// The part of [`run`] inside the enclosure.
 fn run_inside(enclosure: Enclosure, args: &Args) -> Result<ExitCode, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start a runtime: {error}"))?;
-    runtime.block_on(async {
+    super::runtime()?.block_on(async {
         let mut lifeline = Lifeline::take().map_err(|error| format!("no lifeline: {error}"))?;
         let outside_has_ended = async |lifeline: &mut Lifeline| while lifeline.line().await {};
         let (report, stage) = tokio::select! {

@@ -95,11 +95,7 @@ pub struct Args {
 /// # Errors
 /// When files cannot be read or the address cannot be had.
 pub fn run(args: &Args) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start a runtime: {error}"))?;
-    runtime.block_on(serve(args))
+    crate::commands::runtime()?.block_on(serve(args))
 }
 
 async fn serve(args: &Args) -> Result<(), String> {

@@ -249,11 +249,7 @@ fn on_netlink<T: Send>(
         if let Some(host) = host {
             host.enter()?;
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| format!("cannot start a runtime: {error}"))?;
-        runtime.block_on(async {
+        crate::commands::runtime()?.block_on(async {
             let (connection, netlink, _) =
                 rtnetlink::new_connection().map_err(|error| format!("no rtnetlink socket: {error}"))?;
             let connection = tokio::spawn(connection);

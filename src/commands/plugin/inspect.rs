@@ -8,12 +8,10 @@ use serde_json::{Value, json};
 use crate::pure::anatomy::Anatomy;
 use crate::pure::component::{SCHEMA_SECTION, custom_section};
 use crate::pure::config::units::Size;
+use crate::pure::config::{USUAL_MEMORY, USUAL_PLUGIN_MEMORY};
 use crate::pure::digest::sha256;
 use crate::shell::plugin_store;
 use crate::shell::wasm::{Grant, Host, grant};
-
-/// What a document grants a plugin where it says nothing of memory.
-const USUAL_MEMORY: u64 = 16 << 20;
 
 /// What is looked at.
 #[derive(Debug, clap::Args)]
@@ -32,7 +30,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(String, bool), String> {
     let bytes = plugin_store::read_file(&args.file, None).map_err(|error| error.to_string())?;
     let anatomy = Anatomy::read(&bytes).map_err(|why| format!("{}: {why}", args.file.display()))?;
-    let loads = Host::new(None, 1 << 30)?
+    let loads = Host::new(None, USUAL_PLUGIN_MEMORY)?
         .load(&bytes, USUAL_MEMORY, &mut |_| {})
         .map(drop);
     let schema = custom_section(&bytes, SCHEMA_SECTION);

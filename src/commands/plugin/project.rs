@@ -19,7 +19,7 @@ use crate::pure::anatomy::Anatomy;
 use crate::pure::component::{SCHEMA_SECTION, custom_section, with_custom_section};
 
 /// The schema's file beside the sources.
-const SCHEMA: &str = "config.schema.json";
+pub const SCHEMA: &str = "config.schema.json";
 
 /// The target of plugins in Rust: no libc, no imports but the contract's.
 const RUST_TARGET: &str = "wasm32-unknown-unknown";
@@ -100,17 +100,14 @@ impl Project {
     /// what is wrong with what was built.
     pub fn build(&self) -> Result<String, String> {
         // A schema that is none costs nobody the time of a build.
-        let schema = self.schema()?;
+        let schema = schema(&self.folder)?;
         let component = match self.language {
             Language::Rust => component(&self.rust()?)?,
             Language::C => component(&self.c()?)?,
             Language::Python => self.python()?,
             Language::Javascript => self.javascript()?,
         };
-        let component = match (schema, custom_section(&component, SCHEMA_SECTION)) {
-            (Some(schema), None) => with_custom_section(&component, SCHEMA_SECTION, schema.as_bytes()),
-            _ => component,
-        };
+        let component = with_schema(component, schema);
         let anatomy = Anatomy::read(&component).map_err(|why| format!("{}: {why}", self.name))?;
         if !anatomy.is_check() {
             return Err(format!("{}: the component exports no `check`", self.name));
@@ -118,18 +115,6 @@ impl Project {
         let path = self.component();
         fs::write(&path, &component).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(format!("{}: {} bytes", path.display(), component.len()))
-    }
-
-    /// The text of the schema, if there is one.
-    fn schema(&self) -> Result<Option<String>, String> {
-        let path = self.folder.join(SCHEMA);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(format!("{}: {error}", path.display())),
-        };
-        check_schema(&text).map_err(|why| format!("{}: {why}", path.display()))?;
-        Ok(Some(text))
     }
 
     fn rust(&self) -> Result<Vec<u8>, String> {
@@ -279,6 +264,29 @@ impl Project {
         let hint = hint(&text).map_or(String::new(), |hint| format!("\n{hint}"));
         Err(format!("{}\n{program} failed ({status}){hint}", text.trim_end()))
     }
+}
+
+/// The component with a schema of its settings, unless its tools have given it one.
+pub fn with_schema(component: Vec<u8>, schema: Option<String>) -> Vec<u8> {
+    match (schema, custom_section(&component, SCHEMA_SECTION)) {
+        (Some(schema), None) => with_custom_section(&component, SCHEMA_SECTION, schema.as_bytes()),
+        _ => component,
+    }
+}
+
+/// The text of the schema in a plugin's folder, if there is one.
+///
+/// # Errors
+/// When it cannot be read, or is no schema of settings.
+pub fn schema(folder: &Path) -> Result<Option<String>, String> {
+    let path = folder.join(SCHEMA);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("{}: {error}", path.display())),
+    };
+    check_schema(&text).map_err(|why| format!("{}: {why}", path.display()))?;
+    Ok(Some(text))
 }
 
 /// Whether a text is the schema of a check's settings.

@@ -1,19 +1,20 @@
 //! `catamaran plugin pull`: a component out of a registry or a layout.
 
 use std::fs;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::PathBuf;
 
 use serde_json::json;
 
 use super::place::Place;
-use crate::commands::registry::{self, Access};
+use crate::commands::registry::Access;
+use crate::commands::runtime;
 use crate::pure::digest::sha256;
 use crate::pure::image::plugin;
 use crate::pure::registry::reference::Reference;
-use crate::shell::oci::read::Layout;
 use crate::shell::oci::source::Source;
 use crate::shell::oci::survey;
+use crate::shell::oci::{self, read::Layout};
 use crate::shell::plugin_store::LARGEST;
 
 /// Pull a plugin, verify it, and print what pins it in a document
@@ -53,7 +54,8 @@ pub fn run(args: &Args) -> Result<String, String> {
         Some(file) => file.clone(),
         None => unused(&pulled)?,
     };
-    write(&file, &pulled.component).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    oci::whole(&file, |unfinished| fs::write(unfinished, &pulled.component))
+        .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     let (shown, size) = (file.display(), pulled.component.len());
     // Documents know no folder that a path could begin in.
     let absolute = file
@@ -78,7 +80,7 @@ pub fn run(args: &Args) -> Result<String, String> {
 fn from_registry(reference: &Reference, access: &Access) -> Result<Pulled, String> {
     let mut repository = access.repository(reference)?;
     let asked = reference.asked();
-    let artifact = registry::runtime()?
+    let artifact = runtime()?
         .block_on(repository.plugin(&asked, LARGEST))
         .map_err(|why| format!("{reference}: {why}"))?;
     let name = reference.repository.rsplit('/').next().unwrap_or_default();
@@ -125,22 +127,4 @@ fn unused(pulled: &Pulled) -> Result<PathBuf, String> {
         )),
         _ => Ok(file),
     }
-}
-
-/// It appears whole, in place of what was there.
-fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let name = file.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-    let mut unfinished = name.to_owned();
-    unfinished.push(format!(".{}", std::process::id()));
-    let unfinished = folder.join(unfinished);
-    let written = fs::File::create_new(&unfinished)
-        .and_then(|mut new| new.write_all(bytes))
-        .and_then(|()| fs::rename(&unfinished, file));
-    if written.is_err() {
-        // It may never have been there.
-        let _ = fs::remove_file(&unfinished);
-    }
-    written
 }

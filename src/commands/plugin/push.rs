@@ -7,6 +7,7 @@ use serde_json::json;
 use super::place::Place;
 use crate::commands::image::push::send;
 use crate::commands::registry::Access;
+use crate::pure::config::USUAL_PLUGIN_MEMORY;
 use crate::pure::image::compose::{self, Composed};
 use crate::pure::image::facts::Moment;
 use crate::pure::registry::reference::Reference;
@@ -56,7 +57,7 @@ pub fn run(args: &Args) -> Result<String, String> {
 /// What no daemon would run is not shipped.
 fn refuse_unfit(component: &[u8]) -> Result<(), String> {
     // It is not run, so that its memory does not matter.
-    Host::new(None, 1 << 30)?
+    Host::new(None, USUAL_PLUGIN_MEMORY)?
         .load(component, 0, &mut |_| {})
         .map(drop)
 }

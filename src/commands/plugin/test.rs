@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::project::Project;
 use super::workshop::Workshop;
-use crate::pure::config::Tls;
+use crate::pure::config::{Tls, USUAL_PLUGIN_MEMORY};
 use crate::pure::exchange::file::Exchange;
 use crate::pure::health::Cause;
 use crate::shell::document::count;
@@ -44,7 +44,7 @@ pub fn run(args: &Args) -> Result<(String, bool), String> {
         ));
     }
     let bytes = plugin_store::read_file(&path, None).map_err(|error| error.to_string())?;
-    let plugin = Host::new(None, 1 << 30)?
+    let plugin = Host::new(None, USUAL_PLUGIN_MEMORY)?
         .load(&bytes, MEMORY, &mut |_| {})
         .map_err(|why| format!("{}: {why}", path.display()))?;
     let outcomes = replay_folder(&plugin, &args.folder.join("exchanges"))?;
@@ -106,10 +106,7 @@ pub fn replay_folder(plugin: &Plugin, folder: &Path) -> Result<Vec<(String, Vec<
         return Err(format!("{}: no exchange (NAME.toml) in it", folder.display()));
     }
     files.sort();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start a runtime: {error}"))?;
+    let runtime = crate::commands::runtime()?;
     let outcomes = files.iter().map(|path| {
         let name = path
             .file_name()

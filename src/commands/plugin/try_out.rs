@@ -51,10 +51,7 @@ pub struct Args {
 /// # Errors
 /// A line for each thing that is wrong with the command line or the component.
 pub fn run(args: &Args) -> Result<bool, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("catamaran: cannot start a runtime: {error}"))?;
+    let runtime = crate::commands::runtime().map_err(|why| format!("catamaran: {why}"))?;
     match args.watch {
         true => runtime.block_on(watch(args)),
         false => runtime.block_on(once(args)),

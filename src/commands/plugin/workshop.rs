@@ -8,15 +8,12 @@ use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use toml::Value;
-use wit_component::ComponentEncoder;
 
-use crate::pure::component::{SCHEMA_SECTION, with_custom_section};
-
+use super::project::{component, schema, with_schema};
 use super::record::{Entry, Record, Versions, sha256, sources, table};
 
 /// The target all plugins are built for: no libc and so no imports besides the
@@ -45,7 +42,8 @@ pub struct Plugin {
 pub struct Toolchain {
     /// Its versions.
     pub versions: Versions,
-    environment: BTreeMap<String, String>,
+    /// What cargo has to be started with to use it.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// How a component just built compares with the one that lies there.
@@ -191,21 +189,11 @@ impl Workshop {
                 let file = format!("{}.wasm", plugin.package.replace('-', "_"));
                 let path = target.join(TARGET).join("plugin").join(file);
                 let module = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-                let component =
-                    component(&module).map_err(|error| format!("{}: no component: {error}", plugin.name))?;
-                self.with_schema(&component, plugin)
+                let component = component(&module).map_err(|error| format!("{}: {error}", plugin.name))?;
+                let schema = schema(&self.root.join("plugins").join(&plugin.name))?;
+                Ok(with_schema(component, schema))
             })
             .collect()
-    }
-
-    /// The component with the schema of its configuration, where it has one.
-    fn with_schema(&self, component: &[u8], plugin: &Plugin) -> Result<Vec<u8>, String> {
-        let path = self.root.join("plugins").join(&plugin.name).join(SCHEMA);
-        match fs::read(&path) {
-            Ok(schema) => Ok(with_custom_section(component, SCHEMA_SECTION, &schema)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(component.to_vec()),
-            Err(error) => Err(format!("{}: {error}", path.display())),
-        }
     }
 
     /// Put components in their places and into the record; a line about each.
@@ -400,20 +388,8 @@ impl Plugin {
     }
 }
 
-/// The schema of a plugin's configuration, in its folder.
-pub const SCHEMA: &str = "config.schema.json";
-
 /// The record's place, from the root.
 const RECORD: &str = "plugins/built/record.json";
-
-/// Make a component of a core module that carries its world, as wit-bindgen's do.
-fn component(module: &[u8]) -> Result<Vec<u8>, String> {
-    ComponentEncoder::default()
-        .validate(true)
-        .module(module)
-        .and_then(|mut encoder| encoder.encode())
-        .map_err(|error| format!("{error:#}"))
-}
 
 /// The cargo that runs this program, if one does.
 fn cargo() -> OsString {

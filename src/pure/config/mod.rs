@@ -37,6 +37,12 @@ use super::vrrp::{ChecksumForm, Takeover};
 /// See [`Config::time_to_settle`].
 const SETTLING_MARGIN: Duration = Duration::from_secs(5);
 
+/// Most memory of a check's plugin where the document says nothing, in bytes.
+pub const USUAL_MEMORY: u64 = 16 << 20;
+
+/// Most memory of all running plugins where the document says nothing, in bytes.
+pub const USUAL_PLUGIN_MEMORY: u64 = 1 << 30;
+
 /// What is known of plugins while a document is checked.
 pub trait Plugins {
     /// The names of the plugins in the binary.

@@ -5,7 +5,7 @@
 //! - [`read`]: a layout and its blobs, verified as they are read
 //! - [`survey`]: all that belongs to one image, and what is wrong with it
 //! - [`pack`]: a layer, compressed
-//! - [`folder`] and [`archive`]: a layout, written
+//! - [`folder`] and [`archive`]: a layout, written; [`whole`]: a file that appears at once
 
 mod pack;
 pub mod read;
@@ -14,4 +14,4 @@ pub mod survey;
 mod write;
 
 pub use pack::pack;
-pub use write::{WriteError, archive, folder};
+pub use write::{WriteError, archive, folder, whole};

@@ -75,16 +75,27 @@ pub fn folder(files: &BTreeMap<String, Vec<u8>>, path: &Path) -> Result<(), Writ
 ///
 /// [`WriteError::NoName`] and [`WriteError::Io`].
 pub fn archive(files: &BTreeMap<String, Vec<u8>>, path: &Path, time: Moment) -> Result<(), WriteError> {
-    let name = path.file_name().ok_or_else(|| WriteError::NoName(path.into()))?;
-    let mut unfinished = name.to_owned();
+    if path.file_name().is_none() {
+        return Err(WriteError::NoName(path.into()));
+    }
+    whole(path, |unfinished| pack(files, unfinished, time)).map_err(|error| refused(path, error))
+}
+
+/// Have a file written under a name of its own first, so that it appears whole,
+/// in place of what was there.
+///
+/// # Errors
+/// When it has no name, or cannot be written there.
+pub fn whole(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let mut unfinished = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_owned();
     unfinished.push(format!(".{}", std::process::id()));
     let unfinished = path.with_file_name(unfinished);
-    let written = pack(files, &unfinished, time).and_then(|()| fs::rename(&unfinished, path));
-    written.map_err(|error| {
-        // It may never have been there.
-        let _ = fs::remove_file(&unfinished);
-        refused(path, error)
-    })
+    write(&unfinished)
+        .and_then(|()| fs::rename(&unfinished, path))
+        .inspect_err(|_| {
+            // It may never have been there.
+            let _ = fs::remove_file(&unfinished);
+        })
 }
 
 fn pack(files: &BTreeMap<String, Vec<u8>>, path: &Path, time: Moment) -> io::Result<()> {

@@ -6,7 +6,7 @@ use super::super::file::{self, File, PluginConfig};
 use super::super::tree::Path;
 use super::super::units::{Size, Time};
 use super::super::words;
-use super::super::{Check, PluginSource, Plugins, Tls};
+use super::super::{Check, PluginSource, Plugins, Tls, USUAL_MEMORY};
 use super::report::Report;
 use super::settings;
 
@@ -279,7 +279,7 @@ fn tls(written: &file::Tls, path: &Path, report: &mut Report<'_>) -> Tls {
 
 fn memory(written: &file::Check, path: &Path, report: &mut Report<'_>) -> u64 {
     let Some(Size(bytes)) = written.memory else {
-        return 16 << 20;
+        return USUAL_MEMORY;
     };
     if !(1 << 20..=256 << 20).contains(&bytes) {
         report.wrong(

@@ -19,7 +19,7 @@ use super::read::{Reading, read};
 use super::source::{Format, parse};
 use super::tree::Path;
 use super::units::{Size, Time};
-use super::{Config, Daemon, Plugins};
+use super::{Config, Daemon, Plugins, USUAL_PLUGIN_MEMORY};
 use report::Report;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -141,7 +141,7 @@ fn daemon(file: &File, report: &mut Report<'_>) -> Daemon {
 /// check's probes would wait for ever.
 fn plugin_memory(file: &File, daemon: &Path, report: &mut Report<'_>) -> u64 {
     let Some(Size(bytes)) = file.daemon.plugin_memory else {
-        return 1 << 30;
+        return USUAL_PLUGIN_MEMORY;
     };
     let path = daemon.key("plugin-memory");
     if !(64 << 20..=256 << 30).contains(&bytes) {

@@ -18,8 +18,8 @@ const MOST: usize = 20;
 /// Report what the schema does not allow; `path` is the check's. A schema that
 /// is none is the plugin's fault and only warned of.
 pub(super) fn check(config: Option<&PluginConfig>, schema: &str, path: &Path, report: &mut Report<'_>) {
-    let validator = match validator(schema) {
-        Ok(validator) => validator,
+    let (schema, validator) = match read(schema) {
+        Ok(read) => read,
         Err(why) => {
             let message = format!("the plugin's configuration schema cannot be used: {why}");
             return report.warn(&path.key("plugin"), message, "ask the plugin's author");
@@ -32,18 +32,19 @@ pub(super) fn check(config: Option<&PluginConfig>, schema: &str, path: &Path, re
     let settings = Value::Object(config.cloned().unwrap_or_default());
     for error in validator.iter_errors(&settings).take(MOST) {
         let at = below(&place, error.instance_path());
-        tell(&error, &at, schema, report);
+        tell(&error, &at, &schema, report);
     }
 }
 
-/// No pattern of a plugin may take long: only those that regular expressions
+/// The schema, and what holds settings against it. No pattern of a plugin may take long: only those that regular expressions
 /// proper have are understood.
-fn validator(schema: &str) -> Result<Validator, String> {
+fn read(schema: &str) -> Result<(Value, Validator), String> {
     let schema: Value = serde_json::from_str(schema).map_err(|error| error.to_string())?;
-    jsonschema::options()
+    let validator = jsonschema::options()
         .with_pattern_options(PatternOptions::regex().size_limit(1 << 20))
         .build(&schema)
-        .map_err(|error| error.to_string())
+        .map_err(|error| error.to_string())?;
+    Ok((schema, validator))
 }
 
 fn below(place: &Path, location: &Location) -> Path {
@@ -53,7 +54,7 @@ fn below(place: &Path, location: &Location) -> Path {
     })
 }
 
-fn tell(error: &ValidationError<'_>, at: &Path, schema: &str, report: &mut Report<'_>) {
+fn tell(error: &ValidationError<'_>, at: &Path, schema: &Value, report: &mut Report<'_>) {
     let help = || described(schema, error.schema_path()).unwrap_or_default();
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected }
@@ -91,8 +92,7 @@ fn tell(error: &ValidationError<'_>, at: &Path, schema: &str, report: &mut Repor
 }
 
 /// What the schema says of the value whose keyword stands at `place`.
-fn described(schema: &str, place: &Location) -> Option<String> {
-    let schema: Value = serde_json::from_str(schema).ok()?;
+fn described(schema: &Value, place: &Location) -> Option<String> {
     let (parent, _) = place.as_str().rsplit_once('/')?;
     let (_, name) = parent.rsplit_once('/')?;
     let text = schema.pointer(parent)?.get("description")?.as_str()?;
@@ -100,8 +100,7 @@ fn described(schema: &str, place: &Location) -> Option<String> {
 }
 
 /// The keys of the object whose `additionalProperties` stands at `place`.
-fn known_keys(schema: &str, place: &Location) -> Vec<String> {
-    let schema: Value = serde_json::from_str(schema).unwrap_or_default();
+fn known_keys(schema: &Value, place: &Location) -> Vec<String> {
     let place = place.as_str();
     let parent = place.rsplit_once('/').map_or("", |(parent, _)| parent);
     let properties = schema.pointer(&format!("{parent}/properties"));
