@@ -14,8 +14,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use installed::possible;
-use kit::{good, plugin, web};
+use installed::{packaged, possible};
+use kit::{good, plugin, rust, web};
 
 const GUIDE: &str = include_str!("../plugins/README.md");
 
@@ -134,37 +134,6 @@ fn is_like(text: &str, expected: &str) -> bool {
     rest.is_empty() || last == Some("")
 }
 
-/// The compiler that a clone's plugins are built with, in a folder that is kept.
-fn rust() -> Result<Vec<(String, String)>, String> {
-    let clone = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new(clone.join("plugins/toolchain"))
-        .current_dir(clone)
-        .output()
-        .map_err(|error| error.to_string())?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
-    }
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let exports = text.lines().filter_map(|line| {
-        let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
-        Some((name.to_owned(), value.trim_matches('\'').to_owned()))
-    });
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-languages-rust");
-    let target = ("CARGO_TARGET_DIR".to_owned(), target.display().to_string());
-    Ok(exports.chain([target]).collect())
-}
-
-/// Programs by name, with what brings them.
-fn there(programs: &[(&str, &str)]) -> bool {
-    let is_missing = |(program, _): &&(&str, &str)| Command::new(program).arg("--version").output().is_err();
-    let missing: Vec<_> = programs
-        .iter()
-        .filter(is_missing)
-        .map(|(_, package)| *package)
-        .collect();
-    possible((!missing.is_empty()).then(|| format!("apt-get install {}", missing.join(" "))))
-}
-
 #[test]
 fn ten_minutes_and_five_recipes_in_rust() {
     let environment = match rust() {
@@ -202,21 +171,21 @@ fn chapter(heading: &str) {
 
 #[test]
 fn chapter_on_c() {
-    if there(&[("clang", "clang lld libclang-rt-dev-wasm32 wasi-libc")]) {
+    if packaged(&[("clang", "clang lld libclang-rt-dev-wasm32 wasi-libc")]) {
         chapter("### In C");
     }
 }
 
 #[test]
 fn chapter_on_python() {
-    if there(&[("python3", "python3-venv")]) {
+    if packaged(&[("python3", "python3-venv")]) {
         chapter("### In Python");
     }
 }
 
 #[test]
 fn chapter_on_javascript() {
-    if there(&[("npm", "npm")]) {
+    if packaged(&[("npm", "npm")]) {
         chapter("### In JavaScript");
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use installed::possible;
-use kit::{good, plugin, server, told, web};
+use kit::{good, plugin, rust, server, told, web};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -93,27 +93,9 @@ fn project(folder: &TempDir, language: &str, world: &str) -> PathBuf {
     folder.path().join(name)
 }
 
-/// The compiler that a clone's plugins are built with, as its environment.
-fn rust() -> Result<Vec<(String, String)>, String> {
-    let clone = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new(clone.join("plugins/toolchain"))
-        .current_dir(clone)
-        .output()
-        .map_err(|error| error.to_string())?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
-    }
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let exports = text.lines().filter_map(|line| {
-        let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
-        Some((name.to_owned(), value.trim_matches('\'').to_owned()))
-    });
-    Ok(exports.collect())
-}
-
 #[test]
 fn rust_from_nothing_to_a_probe() {
-    let mut environment = match rust() {
+    let environment = match rust() {
         Ok(environment) => environment,
         Err(why) => {
             assert!(!possible(Some(format!(
@@ -122,8 +104,6 @@ fn rust_from_nothing_to_a_probe() {
             return;
         }
     };
-    let target = kept("plugin-languages-rust");
-    environment.push(("CARGO_TARGET_DIR".into(), target.to_str().unwrap().into()));
     from_nothing_to_a_probe("rust", |_| {}, &environment);
 }
 

@@ -1,6 +1,8 @@
 //! Plugins into registries and layouts and out of them: Debian's
 //! docker-registry, and scripted ones for what it does not do.
 
+#[path = "support/caller.rs"]
+mod caller;
 #[path = "support/docker_registry.rs"]
 mod docker_registry;
 #[path = "support/enclosed.rs"]
@@ -12,8 +14,9 @@ mod installed;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
+use caller::{Told, catamaran, told};
 use catamaran::pure::digest::sha256;
 use catamaran::shell::plugin_store::standard;
 use docker_registry::{DockerRegistry, in_folder};
@@ -26,27 +29,10 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const COMPONENT: &str = "application/wasm";
 
-/// Exit code, standard output, standard error.
-type Told = (Option<i32>, String, String);
-
-fn told(output: Output) -> Told {
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
-
 /// `plugin …` in a folder which is also the home of who calls it.
 fn plugin(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_catamaran"));
-    command.arg("plugin").args(arguments);
-    command.current_dir(folder).env("HOME", folder);
-    for variable in [
-        "REGISTRY_AUTH_FILE",
-        "XDG_RUNTIME_DIR",
-        "XDG_CONFIG_HOME",
-        "DOCKER_CONFIG",
-    ] {
-        command.env_remove(variable);
-    }
+    let mut command = catamaran(folder);
+    command.arg("plugin").args(arguments).current_dir(folder);
     command
 }
 

@@ -26,21 +26,11 @@ use catamaran::pure::health::{Cause, Finding};
 use catamaran::shell::plugin_store;
 use catamaran::shell::wasm::{Host, Plugin, ProbeRequest, TlsClient};
 
+use installed::packaged;
+
 /// Move the test into a machine with a loopback interface of its own.
 fn settle(world: &mut World) {
     world.host("here", &[]).unwrap().enter().unwrap();
-}
-
-/// Whether programs are here, each with the Debian package that has it.
-/// Otherwise the test is to end at once, and has said so.
-fn packaged(programs: &[(&str, &str)]) -> bool {
-    let missing = programs.iter().filter(|(program, _)| {
-        let mut command = installed::program_of_root(program);
-        command.arg("--version").output().is_err()
-    });
-    let missing: Vec<_> = missing.map(|(_, package)| *package).collect();
-    let why = (!missing.is_empty()).then(|| format!("apt-get install {}", missing.join(" ")));
-    installed::possible(why)
 }
 
 /// A server that is killed when it is dropped, and with the enclosure.

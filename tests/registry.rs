@@ -1,6 +1,8 @@
 //! Images into registries and out of them: Debian's docker-registry, looked at
 //! with skopeo, and scripted ones for what it does not do.
 
+#[path = "support/caller.rs"]
+mod caller;
 #[path = "support/docker_registry.rs"]
 mod docker_registry;
 #[path = "support/enclosed.rs"]
@@ -14,8 +16,9 @@ mod layout;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
+use caller::{Told, catamaran, told};
 use catamaran::commands::lab::certificates::Authority;
 use catamaran::commands::lab::world::World;
 use catamaran::shell::registry::auth::AuthFiles;
@@ -40,26 +43,10 @@ fn settle(world: &mut World) {
     world.host("here", &[]).unwrap().enter().unwrap();
 }
 
-/// Exit code, standard output, standard error.
-type Told = (Option<i32>, String, String);
-
-fn told(output: Output) -> Told {
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
-
 /// `image push` by somebody whose home is `home`.
 fn pushing(home: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_catamaran"));
-    command.args(["image", "push"]).args(arguments).env("HOME", home);
-    for variable in [
-        "REGISTRY_AUTH_FILE",
-        "XDG_RUNTIME_DIR",
-        "XDG_CONFIG_HOME",
-        "DOCKER_CONFIG",
-    ] {
-        command.env_remove(variable);
-    }
+    let mut command = catamaran(home);
+    command.args(["image", "push"]).args(arguments);
     command
 }
 

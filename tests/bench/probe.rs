@@ -8,6 +8,8 @@
 //! `catamaran plugin new` writes, built by its own tools; where those are not
 //! at hand the table says so.
 
+#[path = "../support/kit.rs"]
+mod kit;
 #[path = "probe/languages.rs"]
 mod languages;
 #[path = "probe/memory.rs"]

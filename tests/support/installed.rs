@@ -20,6 +20,19 @@ pub fn installed(programs: &[&str]) -> bool {
     possible(Some(format!("no {missing} (apt-get install {missing})")))
 }
 
+/// The same for programs whose Debian packages have other names: each with its
+/// package.
+pub fn packaged(programs: &[(&str, &str)]) -> bool {
+    let is_missing =
+        |(program, _): &&(&str, &str)| program_of_root(program).arg("--version").output().is_err();
+    let missing: Vec<_> = programs
+        .iter()
+        .filter(is_missing)
+        .map(|(_, package)| *package)
+        .collect();
+    possible((!missing.is_empty()).then(|| format!("apt-get install {}", missing.join(" "))))
+}
+
 /// Whether nothing is missing that the calling test needs. Otherwise it is to end
 /// at once, and has said why where nobody captures it; in CI that is a failure.
 pub fn possible(missing: Option<String>) -> bool {

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
+use catamaran::commands::plugin::workshop::Workshop;
+
 /// `catamaran plugin …` in a folder.
 pub fn plugin(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_catamaran"));
@@ -17,6 +19,23 @@ pub fn plugin(folder: &Path, arguments: &[&str]) -> Command {
         .current_dir(folder)
         .stdin(Stdio::null());
     command
+}
+
+/// What the compiler of a clone's plugins is started with, and a folder of its
+/// own that is kept from run to run.
+///
+/// # Errors
+/// When no compiler can be had.
+pub fn rust() -> Result<Vec<(String, String)>, String> {
+    let clone = Workshop::find(Path::new(env!("CARGO_MANIFEST_DIR")))?;
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-languages-rust");
+    let target = ("CARGO_TARGET_DIR".to_owned(), target.display().to_string());
+    Ok(clone
+        .toolchain()?
+        .environment
+        .into_iter()
+        .chain([target])
+        .collect())
 }
 
 /// What a command said, and whether it succeeded.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
+use super::kit::{plugin, rust, told};
 use super::{AT_ONCE, memory, request};
 
 /// How long each is probed with.
@@ -137,7 +138,14 @@ fn during<F: Future<Output = ()> + Send + 'static>(runtime: &Runtime, mut probe:
 fn build(language: &str) -> Result<Vec<u8>, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let project = folder.path().join("bench");
-    run(folder.path(), &["new", "bench", "--language", language])?;
+    let environment = match language {
+        "rust" => rust()?,
+        _ => Vec::new(),
+    };
+    done(&mut plugin(
+        folder.path(),
+        &["new", "bench", "--language", language],
+    ))?;
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let tools = match language {
         "python" => Some((kept.join("plugin-languages-python"), ".venv")),
@@ -152,38 +160,14 @@ fn build(language: &str) -> Result<Vec<u8>, String> {
     {
         symlink(tools, project.join(name)).map_err(|error| error.to_string())?;
     }
-    run(&project, &["build"])?;
+    done(plugin(&project, &["build"]).envs(environment))?;
     fs::read(project.join("bench.wasm")).map_err(|error| error.to_string())
 }
 
-fn run(folder: &Path, arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new(env!("CARGO_BIN_EXE_catamaran"))
-        .arg("plugin")
-        .args(arguments)
-        .current_dir(folder)
-        .envs(rust())
-        .output()
-        .map_err(|error| error.to_string())?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(String::from_utf8_lossy(&output.stderr).trim().replace('\n', " ")),
+fn done(command: &mut Command) -> Result<(), String> {
+    let told = told(command);
+    match told.code {
+        Some(0) => Ok(()),
+        _ => Err(told.err.trim().replace('\n', " ")),
     }
-}
-
-/// The compiler of this clone's plugins, and a folder that is kept.
-fn rust() -> Vec<(String, String)> {
-    let clone = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new(clone.join("plugins/toolchain"))
-        .current_dir(&clone)
-        .output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    let text = text.unwrap_or_default();
-    let exports = text.lines().filter_map(|line| {
-        let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
-        Some((name.to_owned(), value.trim_matches('\'').to_owned()))
-    });
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-languages-rust");
-    exports
-        .chain([("CARGO_TARGET_DIR".into(), target.display().to_string())])
-        .collect()
 }
