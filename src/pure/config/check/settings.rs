@@ -36,8 +36,8 @@ pub(super) fn check(config: Option<&PluginConfig>, schema: &str, path: &Path, re
     }
 }
 
-/// The schema, and what holds settings against it. No pattern of a plugin may take long: only those that regular expressions
-/// proper have are understood.
+/// The schema, and what holds settings against it. No pattern of a plugin may
+/// take long: only those that regular expressions proper have are understood.
 fn read(schema: &str) -> Result<(Value, Validator), String> {
     let schema: Value = serde_json::from_str(schema).map_err(|error| error.to_string())?;
     let validator = jsonschema::options()
@@ -72,15 +72,16 @@ fn tell(error: &ValidationError<'_>, at: &Path, schema: &Value, report: &mut Rep
         ValidationErrorKind::Type { kind } => {
             report.wrong(at, format!("the plugin wants {}", types(kind)), help());
         }
-        ValidationErrorKind::Enum { options } => {
-            let options: Vec<_> = options
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(Value::to_string)
-                .collect();
-            let help = format!("write one of {}", options.join(", "));
-            report.wrong(at, "the plugin does not know this value", help);
+        ValidationErrorKind::Enum { .. }
+        | ValidationErrorKind::OneOfNotValid { .. }
+        | ValidationErrorKind::AnyOf { .. }
+            if let Some(options) = options(error) =>
+        {
+            report.wrong(
+                at,
+                "the plugin does not know this value",
+                one_of(error.instance(), &options),
+            );
         }
         ValidationErrorKind::Pattern { pattern } => {
             let message = format!("the plugin wants text of the form {pattern}");
@@ -88,6 +89,32 @@ fn tell(error: &ValidationError<'_>, at: &Path, schema: &Value, report: &mut Rep
         }
         // Their words name the value and the limit.
         _ => report.wrong(at, format!("the plugin does not take this: {error}"), help()),
+    }
+}
+
+/// The values that would have done, where there are just some; how schemas are made out of types
+/// says whether they are in one `enum` or each a `const` of its own, with a description.
+fn options(error: &ValidationError<'_>) -> Option<Vec<Value>> {
+    match error.kind() {
+        ValidationErrorKind::Enum { options } => options.as_array().cloned(),
+        ValidationErrorKind::Constant { expected_value } => Some(vec![Value::clone(expected_value)]),
+        ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
+            let of_branch = |errors: &Vec<ValidationError<'_>>| errors.iter().find_map(options);
+            let branches = context.iter().map(of_branch);
+            Some(branches.collect::<Option<Vec<_>>>()?.concat())
+        }
+        _ => None,
+    }
+}
+
+fn one_of(written: &Value, options: &[Value]) -> String {
+    let words = options.iter().filter_map(Value::as_str);
+    match written.as_str().and_then(|written| words::meant(written, words)) {
+        Some(meant) => format!("did you mean {meant:?}?"),
+        None => {
+            let options: Vec<_> = options.iter().map(Value::to_string).collect();
+            format!("write one of {}", options.join(", "))
+        }
     }
 }
 
@@ -146,7 +173,9 @@ fn word(json: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{Format, PluginSource, Plugins, Severity};
+    use std::path::Path;
+
+    use super::super::super::{Format, PluginSource, Plugins, Schema, Severity};
 
     /// One plugin with this schema.
     struct Brings(&'static str);
@@ -156,8 +185,11 @@ mod tests {
             &["it"]
         }
 
-        fn schema(&self, plugin: &PluginSource) -> Option<String> {
-            (*plugin == PluginSource::Standard("it".into())).then(|| self.0.into())
+        fn schema(&self, plugin: &PluginSource, _: Option<&Path>) -> Schema {
+            match plugin {
+                PluginSource::Standard(name) if name == "it" => Schema::Text(self.0.into()),
+                _ => Schema::None,
+            }
         }
     }
 
@@ -166,6 +198,7 @@ mod tests {
         "properties": {
             "path": {"type": "string", "pattern": "^/", "description": "Where to ask."},
             "role": {"enum": ["primary", "standby"]},
+            "alarm": {"oneOf": [{"const": "NOSPACE", "type": "string"}, {"const": "CORRUPT", "type": "string"}]},
             "steps": {"type": "array", "items": {"type": "object", "properties": {"send": {"type": ["string", "null"]}}}},
             "retries": {"type": "integer", "maximum": 5}
         },
@@ -225,8 +258,17 @@ mod tests {
 
     #[test]
     fn value_that_is_none_of_several_is_told_with_them() {
-        let told = told(SCHEMA, "config = { path = '/', role = 'main' }").join("");
-        assert!(told.contains("write one of \"primary\", \"standby\""), "{told}");
+        for (setting, help) in [
+            ("role = 'main'", "write one of \"primary\", \"standby\""),
+            ("role = 'primry'", "did you mean \"primary\"?"),
+            ("alarm = 'FULL'", "write one of \"NOSPACE\", \"CORRUPT\""),
+            ("alarm = 'CORUPT'", "did you mean \"CORRUPT\"?"),
+            ("alarm = 1", "write one of \"NOSPACE\", \"CORRUPT\""),
+        ] {
+            let told = told(SCHEMA, &format!("config = {{ path = '/', {setting} }}")).join("");
+            assert!(told.contains("the plugin does not know this value"), "{told}");
+            assert!(told.contains(help), "{told}");
+        }
     }
 
     #[test]
