@@ -12,6 +12,7 @@
 //! ```
 
 pub mod election;
+mod fetching;
 mod log_rate;
 mod probing;
 pub mod reload;
@@ -33,9 +34,11 @@ use crate::pure::config::{Config, Node, PoolId};
 use crate::shell::admin::{Answer, Question, Refusal};
 use crate::shell::capabilities::{Capability, first_free_port, how_to_grant};
 use crate::shell::forward::proxy::{Bound, Budget, Listener, Proxy, Resets, raise_open_files};
+use crate::shell::plugin_store::Available;
 
 use self::election::tracking::{Trackers, Watched};
 use self::election::{Command, Election, Turn};
+pub use self::fetching::fetch;
 pub use self::probing::{Loaded, Probing};
 use self::status::{Parts, Phase, Sources};
 use self::supervised::Supervised;
@@ -81,13 +84,13 @@ impl App {
     ///
     /// # Errors
     /// One sentence that names what cannot be had: a plugin, a file, an address.
-    pub fn start(config: &Config, node: Option<&Node>) -> Result<Self, String> {
+    pub fn start(config: &Config, node: Option<&Node>, available: &Available) -> Result<Self, String> {
         let fits = raise_open_files();
         let whole = Arc::new(Budget::new(Some(most(config, fits))));
         let resets = Resets::default();
         let pool = |settings| Arc::new(Supervised::new(settings, resets.clone()));
         let pools: Vec<_> = config.pools.iter().map(pool).collect();
-        let probing = Probing::new(config)?;
+        let probing = Probing::new(config, available)?;
         let listeners: Vec<Bound> = config
             .listeners
             .iter()

@@ -12,6 +12,7 @@ use catamaran::app::App;
 use catamaran::pure::addr::ListenAddr;
 use catamaran::pure::balancer::Algorithm;
 use catamaran::pure::config::{CheckId, OnDown, PluginSource, WhenNoneReady, Wish};
+use catamaran::shell::plugin_store::Available;
 use socket2::SockRef;
 use support::{
     Echo, LOOPBACK, Web, changes, config, eventually, fetched, greeted, held, keep_log, start, with_check,
@@ -455,7 +456,7 @@ async fn hostile_plugins_disturb_nobody_and_are_named() {
         config.pools.push(pool);
     }
     keep_log();
-    let app = App::start(&config, None).unwrap();
+    let app = App::start(&config, None, &Available::default()).unwrap();
     app.accept();
     let front = app.bound()[0].1;
     eventually("an answer", async || fetched(front).await.is_ok()).await;

@@ -263,6 +263,10 @@ fn move_secrets(document: &mut Value, credentials: &Value) {
             }
         }
     }
+    let registries = document.get_mut("registries").and_then(Value::as_object_mut);
+    for (host, registry) in registries.into_iter().flatten() {
+        moved(registry, &format!("registry-{}", host.replace(':', "_")));
+    }
 }
 
 /// The values of a key in a unit, in order of their lines.

@@ -5,6 +5,10 @@
 //! Commands that install what a machine lacks are for whoever reads it; here
 //! `.ci/run` has done that.
 
+#[path = "support/docker_registry.rs"]
+mod docker_registry;
+#[path = "support/enclosed.rs"]
+mod enclosed;
 #[path = "support/installed.rs"]
 mod installed;
 #[path = "support/kit.rs"]
@@ -14,13 +18,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use installed::{packaged, possible};
+use catamaran::shell::plugin_store::standard;
+use docker_registry::{DockerRegistry, in_folder};
+use enclosed::enclosed;
+use installed::{installed, packaged, possible};
 use kit::{good, plugin, rust, web};
 
 const GUIDE: &str = include_str!("../plugins/README.md");
 
 /// The address in the guide, in whose place a test's own server stands.
 const ADDRESS: &str = "127.0.0.1:8000";
+
+/// The registry in the guide, likewise.
+const REGISTRY: &str = "127.0.0.1:5000";
 
 /// A fenced block: the words after the fence, and what is in it.
 struct Block {
@@ -60,6 +70,7 @@ struct Reader {
     folder: PathBuf,
     environment: Vec<(String, String)>,
     endpoint: String,
+    registry: String,
 }
 
 impl Reader {
@@ -68,6 +79,7 @@ impl Reader {
             folder: folder.into(),
             environment,
             endpoint: web().to_string(),
+            registry: REGISTRY.into(),
         }
     }
 
@@ -91,21 +103,24 @@ impl Reader {
             } else if !command.starts_with("rustup ") {
                 let said = self.run(command);
                 assert!(
-                    is_like(&said, expected),
+                    is_like(&said, &self.here(expected)),
                     "$ {command}\n{said}\nexpected:\n{expected}"
                 );
             }
         }
     }
 
+    /// A text of the guide with the servers that there are.
+    fn here(&self, text: &str) -> String {
+        text.replace(ADDRESS, &self.endpoint)
+            .replace(REGISTRY, &self.registry)
+    }
+
     fn run(&self, command: &str) -> String {
         let binary = Path::new(env!("CARGO_BIN_EXE_catamaran")).parent().unwrap();
         let path = std::env::var("PATH").unwrap();
         let output = Command::new("bash")
-            .args([
-                "-c",
-                &format!("exec 2>&1; {}", command.replace(ADDRESS, &self.endpoint)),
-            ])
+            .args(["-c", &format!("exec 2>&1; {}", self.here(command))])
             .current_dir(&self.folder)
             .env("PATH", format!("{}:{path}", binary.display()))
             .envs(self.environment.iter().cloned())
@@ -167,6 +182,23 @@ fn chapter(heading: &str) {
     let before = folder.path().join("before");
     fs::create_dir(&before).unwrap();
     Reader::new(&before, Vec::new()).follow(heading);
+}
+
+#[test]
+fn chapter_on_registries() {
+    if !installed(&["docker-registry"]) {
+        return;
+    }
+    enclosed(async |mut world| {
+        world.host("here", &[]).unwrap().enter().unwrap();
+        let registry = DockerRegistry::start("registry", "", "");
+        let folder = in_folder("project");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("teapot.wasm"), standard("http").unwrap()).unwrap();
+        let mut reader = Reader::new(&folder, Vec::new());
+        reader.registry = registry.address.clone();
+        reader.follow("## Ship and pin");
+    });
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Plugins into registries and layouts and out of them: Debian's
-//! docker-registry, and scripted ones for what it does not do.
+//! docker-registry, and scripted ones for what it does not do; and out of them
+//! for documents that pin them.
 
 #[path = "support/caller.rs"]
 mod caller;
 #[path = "support/docker_registry.rs"]
 mod docker_registry;
+#[path = "plugin_registry/documents.rs"]
+mod documents;
 #[path = "support/enclosed.rs"]
 mod enclosed;
 #[path = "support/fake_registry.rs"]
@@ -73,13 +76,15 @@ fn pushed_plugin_is_pulled_by_tag_and_by_what_pins_it() {
             assert_eq!(code, Some(0), "{err}");
             let file = pinned_file(&folder.join("tcp.wasm"));
             assert!(out.starts_with("tcp.wasm: "), "{out}");
-            assert!(out.ends_with(&format!("plugin = \"{file}\"\n")), "{out}");
+            let plugins = format!("\nplugin = \"{file}\"\nplugin = \"oci:{pinned}\"\n");
+            assert!(out.ends_with(&plugins), "{out}");
         }
         let pull = ["pull", pinned, "--plain-http", "--output", "other.wasm", "--json"];
         let (code, out, err) = call(&folder, &pull);
         assert_eq!(code, Some(0), "{err}");
         let report: Value = serde_json::from_str(&out).unwrap();
-        assert_eq!(report["plugin"], pinned_file(&folder.join("other.wasm")));
+        let plugins = json!([pinned_file(&folder.join("other.wasm")), format!("oci:{pinned}")]);
+        assert_eq!(report["plugins"], plugins);
         assert_eq!(fs::read(folder.join("other.wasm")).unwrap(), tcp());
 
         let again = ["push", "tcp.wasm", &tagged, "--plain-http", "--json"];

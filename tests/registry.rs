@@ -296,7 +296,7 @@ fn certificate_is_verified_and_plain_http_is_never_a_guess() {
         let (code, _, err) = push(&[&source, &name]);
         assert_eq!(code, Some(1));
         assert!(
-            err.contains("no TLS with") && err.contains("name it with --ca"),
+            err.contains("no TLS with") && err.contains("name it: --ca"),
             "{err}"
         );
         let (code, _, err) = push(&[&source, &name, "--ca", &ca]);
@@ -307,7 +307,7 @@ fn certificate_is_verified_and_plain_http_is_never_a_guess() {
         let plain = DockerRegistry::start("plain", "", "");
         let (code, _, err) = push(&[&source, &format!("{}/lb:1.0", plain.address)]);
         assert_eq!(code, Some(1));
-        assert!(err.contains("say --plain-http"), "{err}");
+        assert!(err.contains("say so: --plain-http"), "{err}");
 
         // One that believes that its clients reach it without TLS.
         let misled = DockerRegistry::start("misled", &format!("{tls}  host: http://127.0.0.1:9\n"), "");

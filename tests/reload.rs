@@ -19,7 +19,9 @@ use std::time::{Duration, Instant};
 use catamaran::app::status::Status;
 use catamaran::commands::lab::enclosure::FOLDER;
 use catamaran::commands::lab::world::{Host, World};
+use catamaran::pure::digest::sha256;
 use catamaran::shell::admin::Place;
+use catamaran::shell::plugin_store::standard;
 use daemon::{Daemon, VIRTUAL, document, gains, has, hosts, loses, pair};
 use enclosed::{PATIENCE, enclosed, found, run};
 use nix::sys::signal::Signal;
@@ -286,9 +288,17 @@ fn document_that_cannot_be_applied_changes_nothing() {
         let lost = "[pools.x]\ncheck = \"x\"\n[pools.x.endpoints]\none = \"192.0.2.11:7\"\n\
                     [checks.x]\nplugin = \"file:/nowhere/x.wasm\"\n\
                     [listeners.x]\nbind = [\"*:84\"]\npool = \"x\"\n";
+        let unreachable = lost.replace(
+            "file:/nowhere/x.wasm",
+            &format!("oci:127.0.0.1:9/checks/x@sha256:{}", "ab".repeat(32)),
+        );
         for (document, reason) in [
             (late, "listener late: cannot bind *:83"),
             (lost, "/nowhere/x.wasm"),
+            (
+                &*unreachable,
+                "check x: cannot fetch its plugin 127.0.0.1:9/checks/x@sha256:",
+            ),
         ] {
             fs::write(file(&lb.host), balancer(POOL) + more + document).unwrap();
             let (code, out, err) = asked(&lb.admin, &[]);
@@ -304,6 +314,48 @@ fn document_that_cannot_be_applied_changes_nothing() {
         reloaded(&lb, &(balancer(POOL) + more));
         Connection::to(&client, "192.0.2.1:82").unwrap().echoes();
         held.echoes();
+    });
+}
+
+/// A plugin as a start keeps it that has fetched it; how a document pins it.
+fn kept(folder: &Path, component: &[u8]) -> String {
+    let blob = |bytes: &[u8]| {
+        let digest = sha256(bytes);
+        fs::write(folder.join("blobs/sha256").join(digest.digest()), bytes).unwrap();
+        digest.to_string()
+    };
+    fs::create_dir_all(folder.join("blobs/sha256")).unwrap();
+    let layer = json!({
+        "mediaType": "application/wasm", "digest": blob(component), "size": component.len(),
+    });
+    let config = json!({
+        "mediaType": "application/vnd.oci.empty.v1+json", "digest": blob(b"{}"), "size": 2,
+    });
+    let manifest = json!({ "schemaVersion": 2, "config": config, "layers": [layer] }).to_string();
+    format!(
+        "oci:registry.example.test/checks/own@{}",
+        blob(manifest.as_bytes())
+    )
+}
+
+#[test]
+fn plugin_of_a_registry_comes_with_a_reload() {
+    enclosed(async |mut world| {
+        let folder = Path::new(FOLDER).join("kept");
+        let pinned = kept(&folder, standard("tcp").unwrap());
+        let daemon = format!("[daemon]\nplugin-cache = \"{}\"\n", folder.display());
+        let (lb, client) = started(&mut world, &(balancer(POOL) + &daemon)).await;
+        let checked = POOL.replace("[pools.web]\n", "[pools.web]\ncheck = \"own\"\n");
+        let check = format!("[checks.own]\nplugin = \"{pinned}\"\n");
+        let (out, err) = reloaded(&lb, &(balancer(&checked) + &check + &daemon));
+        assert!(out.contains("check own: added"), "{out}");
+        assert_eq!(err, "");
+        found("an endpoint that the plugin found healthy", async || {
+            let pool = ready(&lb).await.pools.remove(0);
+            (pool.endpoints[0].health == "up").then_some(())
+        })
+        .await;
+        Connection::to(&client, "192.0.2.1:80").unwrap().echoes();
     });
 }
 

@@ -10,6 +10,7 @@ let
     listToAttrs
     map
     mapAttrs
+    replaceStrings
     stringLength
     substring
     ;
@@ -34,6 +35,14 @@ let
       "ca"
       "client-cert"
       "client-key"
+    ];
+
+  # A colon ends a credential's name.
+  ofRegistry =
+    host:
+    secretsOf "registry-${replaceStrings [ ":" ] [ "_" ] host}" [
+      "ca"
+      "auth-file"
     ];
 
   # The table with the places where the service finds its files.
@@ -73,18 +82,26 @@ document: {
   document =
     document
     // movedIn document "virtual-routers" "authentication" ofRouter
-    // movedIn document "checks" "tls" ofCheck;
+    // movedIn document "checks" "tls" ofCheck
+    // (
+      if hasAttr "registries" document then
+        { registries = mapAttrs (host: entry: moved (ofRegistry host entry) entry) document.registries; }
+      else
+        { }
+    );
 
   # Where the originals are, by the names of the copies.
   credentials =
     let
       ofRouters = secretsIn document "virtual-routers" "authentication" ofRouter;
       ofChecks = secretsIn document "checks" "tls" ofCheck;
+      registries = document.registries or { };
+      ofRegistries = concatMap (host: ofRegistry host registries.${host}) (attrNames registries);
     in
     listToAttrs (
       map (secret: {
         name = secret.credential;
         value = secret.path;
-      }) (ofRouters ++ ofChecks)
+      }) (ofRouters ++ ofChecks ++ ofRegistries)
     );
 }

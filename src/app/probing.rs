@@ -1,6 +1,5 @@
 //! Health tasks: each endpoint's health core, fed by its check's plugin.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -13,11 +12,11 @@ use tokio::time::{Instant, sleep_until};
 use super::log_rate::LogRate;
 use super::supervised::{Member, Probed, Standing, Supervised};
 use crate::pure::balancer::identity;
-use crate::pure::config::{Check, CheckId, Config, Endpoint, PluginSource, Pool, Wish};
+use crate::pure::config::{Check, CheckId, Config, Endpoint, Pool, Wish};
 use crate::pure::digest::sha256;
 use crate::pure::exchange::recording::Heard;
 use crate::pure::health::{Belief, EndpointHealth, Finding, Input, Output, Parameters};
-use crate::shell::plugin_store;
+use crate::shell::plugin_store::Available;
 use crate::shell::wasm::{Host, Level, Plugin, Probe, ProbeRequest, TlsClient};
 
 /// The checks of a document, compiled and ready to probe.
@@ -48,17 +47,17 @@ pub struct Subject {
 }
 
 impl Probing {
-    /// Load the plugin of every check.
+    /// Load the plugin of every check, from where it is available.
     ///
     /// # Errors
     /// A sentence that names the check and what it lacks.
-    pub fn new(config: &Config) -> Result<Self, String> {
+    pub fn new(config: &Config, available: &Available) -> Result<Self, String> {
         let empty = Self {
             host: Host::new(config.daemon.plugin_cache.clone(), config.daemon.plugin_memory)?,
             checks: Vec::new(),
             plugins: Plugins::new(),
         };
-        empty.renewed(config)
+        empty.renewed(config, available)
     }
 
     /// The checks of another document, or the same ones with what their files
@@ -66,11 +65,11 @@ impl Probing {
     ///
     /// # Errors
     /// As [`Probing::new`].
-    pub fn renewed(&self, config: &Config) -> Result<Self, String> {
+    pub fn renewed(&self, config: &Config, available: &Available) -> Result<Self, String> {
         let mut plugins = Plugins::new();
         let mut checks: Vec<Loaded> = Vec::new();
         for check in &config.checks {
-            let loaded = Loaded::new(&self.host, check, &self.plugins, &mut plugins)
+            let loaded = Loaded::new(&self.host, check, available, &self.plugins, &mut plugins)
                 .map_err(|why| format!("check {}: {why}", check.name))?;
             if !self.checks.iter().any(|known| known.is(&loaded)) {
                 loaded.warn();
@@ -175,14 +174,16 @@ type Plugins = HashMap<(String, u64), Plugin>;
 impl Loaded {
     /// Load one check; a plugin that several checks share is compiled once, and
     /// not at all where it was compiled for `former`.
-    fn new(host: &Host, check: &Check, former: &Plugins, plugins: &mut Plugins) -> Result<Self, String> {
-        let bytes = match &check.plugin {
-            PluginSource::Standard(name) => plugin_store::read_standard(name).map(Cow::Borrowed),
-            PluginSource::File { path, sha256 } => {
-                plugin_store::read_file(path, sha256.as_ref()).map(Cow::Owned)
-            }
-        }
-        .map_err(|error| error.to_string())?;
+    fn new(
+        host: &Host,
+        check: &Check,
+        available: &Available,
+        former: &Plugins,
+        plugins: &mut Plugins,
+    ) -> Result<Self, String> {
+        let bytes = available
+            .bytes(&check.plugin)
+            .map_err(|error| error.to_string())?;
         let digest = sha256(&bytes).to_string();
         let key = (digest.clone(), check.memory);
         let plugin = match plugins.get(&key).or(former.get(&key)) {

@@ -21,6 +21,7 @@ use super::supervised::{Member, Membership, Standing, Supervised};
 use super::{App, listener, most, not_bound};
 use crate::pure::config::{Change, Config, Difference, Node, Step, What, Wish};
 use crate::shell::forward::proxy::{Bound, Listener, Plan};
+use crate::shell::plugin_store::Available;
 
 /// What a reload came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,14 +74,14 @@ impl App {
     ///
     /// # Errors
     /// One sentence: what of the document cannot be had.
-    pub async fn reload(&mut self, new: &Config) -> Result<Reloaded, String> {
+    pub async fn reload(&mut self, new: &Config, available: Available) -> Result<Reloaded, String> {
         let difference = Difference::between(&self.config, new, self.node.as_deref());
         let config = difference.config.clone();
         let own = |node: &&Node| Some(&node.name) == self.node.as_ref();
         let node = config.nodes.iter().find(own).cloned();
         let probing = {
             let (probing, config) = (self.probing.clone(), config.clone());
-            let renewed = spawn_blocking(move || probing.renewed(&config)).await;
+            let renewed = spawn_blocking(move || probing.renewed(&config, &available)).await;
             renewed.map_err(|error| format!("cannot load plugins: {error}"))??
         };
         let pools = self.successors(&config);

@@ -54,7 +54,7 @@ impl Alone {
     ///
     /// # Errors
     /// A line for each mistake.
-    pub fn document(&self, plugin: &str) -> Result<Config, String> {
+    pub fn document(&self, plugin: &str, available: &Available) -> Result<Config, String> {
         let Some(endpoint) = &self.endpoint else {
             return Err("catamaran: name an --endpoint".into());
         };
@@ -75,7 +75,7 @@ impl Alone {
             "pools": { "pool": { "check": "check", "endpoints": { "endpoint": endpoint } } },
             "checks": { "check": check },
         });
-        config::check(&document.to_string(), Format::Json, &Available)
+        config::check(&document.to_string(), Format::Json, available)
             .map(|checked| checked.config)
             .map_err(|refused| {
                 refused

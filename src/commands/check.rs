@@ -87,7 +87,7 @@ fn summary(source: &Source, config: &Config) -> String {
 /// A document that cannot be read has one mistake without a place.
 pub(super) fn bad_json(error: &LoadError) -> Value {
     match error {
-        LoadError::Unreadable(message) => json!({
+        LoadError::Unreadable(message) | LoadError::Lacking(message) => json!({
             "good": false,
             "mistakes": [{ "message": message }],
             "warnings": [],

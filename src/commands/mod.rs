@@ -20,9 +20,11 @@ pub mod yield_addresses;
 use std::path::PathBuf;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::spawn_blocking;
 
+use crate::app::fetch;
 use crate::pure::config::Checked;
-use crate::shell::document::{self, LoadError, Source};
+use crate::shell::document::{self, Document, LoadError, Source};
 use crate::shell::plugin_store::Available;
 
 /// What a command waits with that does one thing.
@@ -40,5 +42,30 @@ fn source(named: Option<PathBuf>) -> Source {
 
 /// Read a document that may name any plugin there is.
 fn load(source: &Source) -> Result<Checked, LoadError> {
-    document::load(source, &Available)
+    Document::read(source)?.check(&Available::default())
+}
+
+/// The same with its plugins, fetched where they are not here yet; `say` is told of that.
+async fn load_whole(source: Source, say: &mut dyn FnMut(String)) -> Result<(Checked, Available), LoadError> {
+    // It may lie on a slow disk, and its schemas may take a while.
+    let (document, checked) = apart(move || {
+        let document = Document::read(&source)?;
+        let checked = document.check(&Available::default())?;
+        Ok((document, checked))
+    })
+    .await?;
+    let mut available = Available::default();
+    let fetched = fetch(&checked.config, &mut available, say).await;
+    match fetched.map_err(LoadError::Lacking)? {
+        false => Ok((checked, available)),
+        // Only now it is known which settings these want.
+        true => apart(move || Ok((document.check(&available)?, available))).await,
+    }
+}
+
+async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
+) -> Result<T, LoadError> {
+    let done = spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(LoadError::Unreadable(error.to_string())))
 }

@@ -7,18 +7,19 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::alone::Alone;
-use crate::app::{Loaded, Probing};
-use crate::pure::config::{Endpoint, Wish};
+use crate::app::{Loaded, Probing, fetch};
+use crate::pure::config::{Config, Endpoint, Wish};
+use crate::shell::plugin_store::Available;
 use crate::shell::wasm::{Level, Probe};
 
 /// Run checks once and print verdict, reason and time.
 ///
 /// Either one plugin against one endpoint, or the checks of a document against
 /// its endpoints. Exit code 0 when every probe succeeded, 1 when one failed, 2
-/// for wrong usage or a wrong document.
+/// for wrong usage, a wrong document or a plugin that cannot be had.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A standard plugin's name, or file:PATH, or file:PATH@sha256:HEX.
+    /// A standard plugin's name, or file:PATH, file:PATH@sha256:HEX, oci:REGISTRY/NAME@sha256:HEX.
     #[arg(long, value_name = "PLUGIN", requires = "endpoint")]
     plugin: Option<String>,
     #[command(flatten)]
@@ -68,15 +69,20 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 fn targets(args: Args) -> Result<Vec<Target>, String> {
-    let (config, only) = match args.plugin {
-        Some(plugin) => (args.alone.document(&plugin)?, None),
+    let say = &mut |line: String| eprintln!("catamaran: {line}");
+    let (config, available, only) = match args.plugin {
+        Some(plugin) => {
+            let (config, available) = one(&args.alone, &plugin, say)?;
+            (config, available, None)
+        }
         None => {
-            let source = super::source(args.document);
-            let checked = super::load(&source).map_err(|error| error.to_string())?;
-            (checked.config, args.only)
+            let loaded = super::load_whole(super::source(args.document), say);
+            let loaded = super::runtime()?.block_on(loaded);
+            let (checked, available) = loaded.map_err(|error| error.to_string())?;
+            (checked.config, available, args.only)
         }
     };
-    let probing = Probing::new(&config)?;
+    let probing = Probing::new(&config, &available)?;
     let (pool_wanted, endpoint_wanted) = match &only {
         None => (None, None),
         Some(only) => match only.split_once('/') {
@@ -106,6 +112,22 @@ fn targets(args: Args) -> Result<Vec<Target>, String> {
         (false, _) => Ok(targets),
         (true, Some(only)) => Err(format!("catamaran: no endpoint with a check is called {only:?}")),
         (true, None) => Err("catamaran: no pool of the document has a check".into()),
+    }
+}
+
+/// The plugin on the command line, fetched if that is what it takes.
+fn one(alone: &Alone, plugin: &str, say: &mut dyn FnMut(String)) -> Result<(Config, Available), String> {
+    let mut available = Available::default();
+    let config = alone.document(plugin, &available)?;
+    let fetched = super::runtime()?.block_on(fetch(&config, &mut available, say));
+    let fetched = fetched.map_err(|why| {
+        let why = why.strip_prefix("check check: ").unwrap_or(&why);
+        format!("catamaran: {why}")
+    })?;
+    match fetched {
+        false => Ok((config, available)),
+        // Only now it is known which settings it wants.
+        true => Ok((alone.document(plugin, &available)?, available)),
     }
 }
 

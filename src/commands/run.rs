@@ -10,16 +10,16 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::task::spawn_blocking;
 use tracing::level_filters::LevelFilter;
 
 use super::admin::Admin;
 use super::check::{bad_json, warnings};
 use crate::app::{App, Waiting};
 use crate::pure::config::units::Time;
-use crate::pure::config::{Config, Node, Severity};
+use crate::pure::config::{Checked, Config, Node, Severity};
 use crate::shell::admin::{AdminSocket, Refusal};
-use crate::shell::document::{self, Source};
+use crate::shell::document::{self, LoadError, Source};
+use crate::shell::plugin_store::Available;
 use crate::shell::service_manager::{News, ServiceManager};
 use crate::shell::telemetry::{Format, Telemetry};
 
@@ -64,10 +64,14 @@ pub struct Args {
 /// Run the daemon: 0 after a drain, 1 when it cannot start, 2 for a wrong document.
 pub fn run(mut args: Args) -> ExitCode {
     let source = super::source(args.config.take());
-    let config = match super::load(&source) {
-        Ok(checked) => {
+    let (config, available) = match load(&source) {
+        Ok((checked, available)) => {
             eprint!("{}", warnings(&source, &checked.warnings));
-            checked.config
+            (checked.config, available)
+        }
+        Err(LoadError::Lacking(why)) => {
+            eprintln!("catamaran: {why}");
+            return ExitCode::FAILURE;
         }
         Err(error) => {
             eprintln!("{error}");
@@ -90,7 +94,7 @@ pub fn run(mut args: Args) -> ExitCode {
     };
     let served = Telemetry::start(args.log_format, args.log)
         .map_err(|error| format!("cannot start the log: {error}"))
-        .and_then(|_telemetry| serve(&config, node, &source, &args));
+        .and_then(|_telemetry| serve(&config, node, &available, &source, &args));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
@@ -98,6 +102,13 @@ pub fn run(mut args: Args) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The document with its plugins, before there is a log.
+fn load(source: &Source) -> Result<(Checked, Available), LoadError> {
+    let say = &mut |line: String| eprintln!("catamaran: {line}");
+    let runtime = super::runtime().map_err(LoadError::Lacking)?;
+    runtime.block_on(super::load_whole(source.clone(), say))
 }
 
 /// The node that this machine is; `None` for a document without nodes.
@@ -181,9 +192,12 @@ impl Reader {
             let why = format!("{} cannot be read again: restart the daemon", self.source);
             return Err(refused(why).into());
         };
-        let loaded = spawn_blocking(move || super::load(&again)).await;
-        let loaded = loaded.map_err(|error| refused(error.to_string()))?;
-        let checked = loaded.map_err(|error| {
+        let say = &mut |line: String| tracing::info!("{line}");
+        let loaded = super::load_whole(again, say).await;
+        let (checked, available) = loaded.map_err(|error| {
+            if let LoadError::Lacking(why) = error {
+                return refused(why).into();
+            }
             let mut json = bad_json(&error);
             json["text"] = refused(error.to_string()).into();
             Refusal::Wrong(json.to_string())
@@ -196,7 +210,7 @@ impl Reader {
             return Err(Refusal::Wrong(json.to_string()));
         }
         let config = document::with_passwords(checked.config).map_err(refused)?;
-        let mut reloaded = app.reload(&config).await.map_err(refused)?;
+        let mut reloaded = app.reload(&config, available).await.map_err(refused)?;
         let name = self.source.to_string();
         let warnings = checked.warnings.iter();
         reloaded.warnings = warnings
@@ -206,7 +220,13 @@ impl Reader {
     }
 }
 
-fn serve(config: &Config, node: Option<&Node>, source: &Source, args: &Args) -> Result<(), String> {
+fn serve(
+    config: &Config,
+    node: Option<&Node>,
+    available: &Available,
+    source: &Source,
+    args: &Args,
+) -> Result<(), String> {
     super::runtime()?.block_on(async {
         let signals = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
         let mut terminate = signals(SignalKind::terminate())?;
@@ -215,7 +235,7 @@ fn serve(config: &Config, node: Option<&Node>, source: &Source, args: &Args) -> 
         let manager = ServiceManager::of_environment()
             .map_err(|error| format!("cannot reach the service manager at NOTIFY_SOCKET: {error}"))?;
         let manager = Arc::new(manager);
-        let mut app = App::start(config, node)?;
+        let mut app = App::start(config, node, available)?;
         let (reloads, mut wishes) = unbounded_channel();
         administer(&app, &args.admin, reloads)?;
         let reader = Reader {

@@ -96,23 +96,50 @@ pub enum LoadError {
         /// What is wrong with it.
         refused: Refused,
     },
+    /// It is good, but something that it names cannot be had; the text says what and why.
+    Lacking(String),
 }
 
-/// Reads and checks a document that may name these plugins.
-pub fn load(source: &Source, plugins: &impl Plugins) -> Result<Checked, LoadError> {
-    let bytes = source.read().map_err(|error| unreadable(source, &error))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..at]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count()
-            + 1;
-        LoadError::Unreadable(format!("cannot read {source}: line {line} is not UTF-8"))
-    })?;
-    let format = Format::of(source.extension(), &text);
-    let name = source.to_string();
-    config::check(&text, format, plugins).map_err(|refused| LoadError::Refused { name, refused })
+/// A document's text, which is checked as often as more becomes known of its plugins.
+pub struct Document {
+    name: String,
+    text: String,
+    format: Format,
+}
+
+impl Document {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`LoadError::Unreadable`].
+    pub fn read(source: &Source) -> Result<Self, LoadError> {
+        let bytes = source.read().map_err(|error| unreadable(source, &error))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            let line = error.as_bytes()[..at]
+                .iter()
+                .filter(|byte| **byte == b'\n')
+                .count()
+                + 1;
+            LoadError::Unreadable(format!("cannot read {source}: line {line} is not UTF-8"))
+        })?;
+        Ok(Self {
+            name: source.to_string(),
+            format: Format::of(source.extension(), &text),
+            text,
+        })
+    }
+
+    /// Checks it; it may name these plugins.
+    ///
+    /// # Errors
+    /// [`LoadError::Refused`].
+    pub fn check(&self, plugins: &impl Plugins) -> Result<Checked, LoadError> {
+        config::check(&self.text, self.format, plugins).map_err(|refused| LoadError::Refused {
+            name: self.name.clone(),
+            refused,
+        })
+    }
 }
 
 /// The document with the passwords that it has in files.
@@ -161,7 +188,7 @@ impl std::error::Error for LoadError {}
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(text) => f.write_str(text),
+            Self::Unreadable(text) | Self::Lacking(text) => f.write_str(text),
             Self::Refused { name, refused } => {
                 for warning in &refused.warnings {
                     writeln!(f, "{}\n", warning.render(name, Severity::Warning))?;
@@ -189,9 +216,8 @@ mod tests {
 
     #[test]
     fn missing_file_is_named_with_the_reason() {
-        let error = load(&Source::File("/nowhere/cluster.toml".into()), &NO_PLUGINS)
-            .unwrap_err()
-            .to_string();
+        let source = Source::File("/nowhere/cluster.toml".into());
+        let error = Document::read(&source).err().unwrap().to_string();
         assert_eq!(
             error,
             "cannot read /nowhere/cluster.toml: No such file or directory (os error 2)"
@@ -203,7 +229,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.toml");
         std::fs::write(&path, b"a = 1\nb = \"\xff\"\n").unwrap();
-        let error = load(&Source::File(path), &NO_PLUGINS).unwrap_err().to_string();
+        let error = Document::read(&Source::File(path)).err().unwrap().to_string();
         assert!(error.ends_with("x.toml: line 2 is not UTF-8"), "{error}");
     }
 

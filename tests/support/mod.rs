@@ -14,6 +14,7 @@ use catamaran::app::App;
 use catamaran::pure::addr::ListenAddr;
 use catamaran::pure::balancer::Algorithm;
 use catamaran::pure::config::*;
+use catamaran::shell::plugin_store::Available;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -63,6 +64,7 @@ pub fn config(endpoints: &[SocketAddr]) -> Config {
             tcp,
         }],
         checks: Vec::new(),
+        registries: Vec::new(),
         daemon: Daemon {
             threads: Some(2),
             drain_timeout: Duration::from_secs(5),
@@ -97,7 +99,7 @@ pub fn with_check(mut config: Config, plugin: &str, settings: &str) -> Config {
 /// the listener's.
 pub async fn start(config: &Config) -> (App, SocketAddr) {
     end_what_hangs();
-    let app = App::start(config, None).unwrap();
+    let app = App::start(config, None, &Available::default()).unwrap();
     app.settle().await;
     app.accept();
     let address = app.bound()[0].1;

@@ -17,7 +17,7 @@ use crate::shell::oci::survey;
 use crate::shell::oci::{self, read::Layout};
 use crate::shell::plugin_store::LARGEST;
 
-/// Pull a plugin, verify it, and print what pins it in a document
+/// Pull a plugin, verify it, and print what pins it in a document: as a file, and in its registry
 ///
 /// Artifacts of other tools will do: one layer, application/wasm.
 #[derive(Debug, clap::Args)]
@@ -39,6 +39,8 @@ struct Pulled {
     digest: String,
     component: Vec<u8>,
     name: String,
+    /// What a document calls it where its registry can be reached.
+    pinned: Option<String>,
 }
 
 /// Pull; what to print.
@@ -61,20 +63,23 @@ pub fn run(args: &Args) -> Result<String, String> {
     let absolute = file
         .canonicalize()
         .map_err(|error| format!("{}: {error}", file.display()))?;
-    let plugin = format!("file:{}@{}", absolute.display(), sha256(&pulled.component));
+    let in_file = format!("file:{}@{}", absolute.display(), sha256(&pulled.component));
+    let plugins = [Some(in_file), pulled.pinned];
+    let plugins: Vec<_> = plugins.into_iter().flatten().collect();
     if args.json {
         let report = json!({
             "file": file,
             "size": size,
             "digest": pulled.digest,
-            "plugin": plugin,
+            "plugins": plugins,
         });
         return Ok(format!("{report:#}\n"));
     }
-    Ok(format!(
-        "{shown}: {size} bytes, {}\nplugin = \"{plugin}\"\n",
-        pulled.digest
-    ))
+    let lines: String = plugins
+        .iter()
+        .map(|plugin| format!("plugin = \"{plugin}\"\n"))
+        .collect();
+    Ok(format!("{shown}: {size} bytes, {}\n{lines}", pulled.digest))
 }
 
 fn from_registry(reference: &Reference, access: &Access) -> Result<Pulled, String> {
@@ -85,6 +90,7 @@ fn from_registry(reference: &Reference, access: &Access) -> Result<Pulled, Strin
         .map_err(|why| format!("{reference}: {why}"))?;
     let name = reference.repository.rsplit('/').next().unwrap_or_default();
     Ok(Pulled {
+        pinned: Some(format!("oci:{}", reference.pinned(&artifact.digest))),
         digest: artifact.digest.to_string(),
         component: artifact.component,
         name: name.to_string(),
@@ -114,6 +120,7 @@ fn from_layout(source: &Source) -> Result<Pulled, String> {
         digest: root.digest().to_string(),
         component,
         name: stem.unwrap_or("plugin").to_string(),
+        pinned: None,
     })
 }
 

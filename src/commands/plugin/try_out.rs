@@ -18,7 +18,7 @@ use crate::pure::anatomy::Anatomy;
 use crate::pure::config::units::Time;
 use crate::pure::config::{Config, Endpoint};
 use crate::pure::exchange::recording::{Heard, Recording};
-use crate::shell::plugin_store;
+use crate::shell::plugin_store::{self, Available};
 use crate::shell::wasm::Probe;
 
 /// How often a watched file is looked at.
@@ -108,11 +108,12 @@ struct Trial {
 impl Trial {
     fn load(args: &Args) -> Result<Self, String> {
         let file = args.plugin.display();
-        let config = args.alone.document(&format!("file:{file}"))?;
+        let available = Available::default();
+        let config = args.alone.document(&format!("file:{file}"), &available)?;
         let bytes =
             plugin_store::read_file(&args.plugin, None).map_err(|error| format!("catamaran: {error}"))?;
         Anatomy::read(&bytes).map_err(|why| format!("catamaran: {file}: {why}"))?;
-        let probing = Probing::new(&config).map_err(|why| {
+        let probing = Probing::new(&config, &available).map_err(|why| {
             let why = why.strip_prefix("check check: ").unwrap_or(&why);
             format!("catamaran: {file}: {why}")
         })?;

@@ -9,8 +9,8 @@ use super::file::{self, File, Named, PluginConfig};
 use super::source::Format;
 use super::units::{OrOff, Size, Time};
 use super::{
-    Announce, Arp, Check, Config, Endpoint, Forwarding, Listener, OnDown, Password, PluginSource, Pool, Tls,
-    Track, TrackSubject, VirtualRouter, WhenNoneReady, Wish,
+    Announce, Arp, Check, Config, Endpoint, Forwarding, Listener, OnDown, Password, PluginSource, Pool,
+    Registry, Tls, Track, TrackSubject, VirtualRouter, WhenNoneReady, Wish,
 };
 use crate::pure::balancer::Algorithm;
 use crate::pure::vrrp::{ChecksumForm, Takeover};
@@ -40,6 +40,9 @@ fn document(config: &Config) -> File {
         }),
         pools: named(&config.pools, |pool| (&pool.name, self::pool(pool, config))),
         checks: named(&config.checks, |check| (&check.name, self::check(check))),
+        registries: named(&config.registries, |registry| {
+            (&registry.host, self::registry(registry))
+        }),
         daemon: file::Daemon {
             threads: config.daemon.threads.map(i64::from),
             drain_timeout: Some(Time(config.daemon.drain_timeout)),
@@ -233,6 +236,7 @@ fn check(check: &Check) -> file::Check {
 fn plugin(plugin: &PluginSource) -> String {
     match plugin {
         PluginSource::Standard(name) => name.clone(),
+        PluginSource::Registry(reference) => format!("oci:{reference}"),
         PluginSource::File { path, sha256: None } => format!("file:{}", text(path)),
         PluginSource::File {
             path,
@@ -241,6 +245,14 @@ fn plugin(plugin: &PluginSource) -> String {
             let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
             format!("file:{}@sha256:{hex}", text(path))
         }
+    }
+}
+
+fn registry(registry: &Registry) -> file::Registry {
+    file::Registry {
+        plain_http: Some(registry.plain_http),
+        ca: registry.ca.as_deref().map(text),
+        auth_file: registry.auth_file.as_deref().map(text),
     }
 }
 

@@ -42,8 +42,28 @@ pub struct File {
     /// How endpoints are probed, by name.
     #[serde(skip_serializing_if = "Named::is_empty")]
     pub checks: Named<Check>,
+    /// How registries of plugins are reached, by host or host:port, as in `oci:HOST:PORT/NAME@sha256:HEX`.
+    /// Those that ask for no login and have a public certificate need nothing here.
+    #[serde(skip_serializing_if = "Named::is_empty")]
+    pub registries: Named<Registry>,
     /// Settings of the daemon itself.
     pub daemon: Daemon,
+}
+
+/// How a registry of plugins is reached.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Registry {
+    /// Speak HTTP without TLS. What is fetched is the pinned plugin all the same, but a login can be read on
+    /// the way. Default: false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plain_http: Option<bool>,
+    /// PEM file of authorities to trust besides the system's. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// File with the login, as `podman login --authfile` and docker write it. Default: where these keep it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_file: Option<String>,
 }
 
 /// Settings of the daemon itself.
@@ -62,7 +82,8 @@ pub struct Daemon {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub max_connections: Option<i64>,
-    /// Directory where compiled plugins are kept for the next start. Default: none, compile at each start.
+    /// Directory where plugins from registries, and all as compiled, are kept for the next start. Default:
+    /// none, fetch and compile at each start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugin_cache: Option<String>,
     /// Most memory of all running plugins together, 64MiB to 256GiB. Default: 1GiB.

@@ -27,11 +27,12 @@ pub use source::Format;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::addr::{IpPrefix, ListenAddr};
 use super::balancer::Algorithm;
+use super::registry::reference::Reference;
 use super::vrrp::{ChecksumForm, Takeover};
 
 /// See [`Config::time_to_settle`].
@@ -48,9 +49,19 @@ pub trait Plugins {
     /// The names of the plugins in the binary.
     fn standard(&self) -> &[&str];
 
-    /// The JSON Schema of a plugin's configuration; none where it has none, or
-    /// the plugin cannot be had just now.
-    fn schema(&self, plugin: &PluginSource) -> Option<String>;
+    /// What a plugin says of its settings; `cache` is where plugins are kept.
+    fn schema(&self, plugin: &PluginSource, cache: Option<&Path>) -> Schema;
+}
+
+/// What a plugin says of its settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Schema {
+    /// Nothing, or it cannot be read, which whoever loads it tells.
+    None,
+    /// A JSON Schema.
+    Text(String),
+    /// It is in a registry, and nobody has fetched it yet.
+    Unfetched,
 }
 
 /// Names alone.
@@ -59,8 +70,8 @@ impl<const N: usize> Plugins for [&str; N] {
         self
     }
 
-    fn schema(&self, _: &PluginSource) -> Option<String> {
-        None
+    fn schema(&self, _: &PluginSource, _: Option<&Path>) -> Schema {
+        Schema::None
     }
 }
 
@@ -77,6 +88,8 @@ pub struct Config {
     pub pools: Vec<Pool>,
     /// Plugins with their settings.
     pub checks: Vec<Check>,
+    /// How registries of plugins are reached.
+    pub registries: Vec<Registry>,
     /// The daemon's own settings.
     pub daemon: Daemon,
 }
@@ -129,11 +142,25 @@ pub struct Daemon {
     /// Most connections of the whole process; `None` is what the limit of open
     /// files allows.
     pub max_connections: Option<u32>,
-    /// Where ahead-of-time compiled plugins are kept; `None` compiles at each start.
+    /// Where plugins from registries and compiled ones are kept; `None` fetches
+    /// and compiles at each start.
     pub plugin_cache: Option<PathBuf>,
     /// Most memory of all running plugins together in bytes, 64MiB to 256GiB.
     /// Default 1GiB.
     pub plugin_memory: u64,
+}
+
+/// How a registry of plugins is reached (`[registries.HOST]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registry {
+    /// Host, or host and port, as references have it.
+    pub host: String,
+    /// Speak HTTP without TLS. Default false.
+    pub plain_http: bool,
+    /// PEM file of authorities to trust besides the system's.
+    pub ca: Option<PathBuf>,
+    /// The file with the login; `None` is where podman and docker keep it.
+    pub auth_file: Option<PathBuf>,
 }
 
 /// One load balancer (`[nodes.NAME]`).
@@ -423,6 +450,8 @@ pub struct Check {
 pub enum PluginSource {
     /// One of the standard plugins in the binary.
     Standard(String),
+    /// `oci:REGISTRY/NAME@sha256:HEX`; the digest is always there.
+    Registry(Reference),
     /// `file:PATH` or `file:PATH@sha256:HEX`.
     File {
         /// The component.

@@ -119,6 +119,11 @@ fn mounts(config: &Config) -> Result<Vec<Mount>, String> {
             add(path, MountKind::File)?;
         }
     }
+    for registry in &config.registries {
+        for path in [&registry.ca, &registry.auth_file].into_iter().flatten() {
+            add(path, MountKind::File)?;
+        }
+    }
     if let Some(path) = &config.daemon.plugin_cache {
         add(path, MountKind::Cache)?;
     }

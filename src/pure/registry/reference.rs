@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use oci_spec::image::Digest;
+use oci_spec::image::{Digest, DigestAlgorithm};
 
 use super::url::Origin;
 
@@ -17,7 +17,7 @@ const DOCKER_HUB_ANSWERS: &str = "registry-1.docker.io";
 const LONGEST_TAG: usize = 128;
 
 /// Where an image is in a registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reference {
     /// Host, or host and port, as written.
     pub registry: String,
@@ -47,6 +47,12 @@ impl Reference {
     pub fn asked(&self) -> String {
         let digest = self.digest.as_ref().map(Digest::to_string);
         digest.or_else(|| self.tag.clone()).unwrap_or_default()
+    }
+
+    /// Whether it names content by the digest that everybody has.
+    pub fn is_sha256(&self) -> bool {
+        let digest = self.digest.as_ref();
+        digest.is_some_and(|digest| *digest.algorithm() == DigestAlgorithm::Sha256)
     }
 
     /// The same repository, and this very content of it.

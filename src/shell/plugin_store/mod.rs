@@ -1,9 +1,13 @@
-//! The bytes of plugins: the standard ones in the binary, others in files.
+//! The bytes of plugins: the standard ones in the binary, others in files, or
+//! fetched from registries and kept.
 //!
 //! It hands out what was asked for, verified if a digest is pinned, and knows
 //! nothing of what is in it; `wasm` compiles and runs plugins.
 
+mod kept;
+
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,24 +16,27 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::pure::component;
-use crate::pure::config::{PluginSource, Plugins};
+use crate::pure::config::{PluginSource, Plugins, Schema};
+use crate::pure::registry::reference::Reference;
+
+pub use kept::Kept;
 
 /// The standard plugins by name, in alphabetical order. They are the committed
 /// components; `tests/plugins_fresh.rs` keeps them equal to their sources.
 pub const STANDARD: &[(&str, &[u8])] = &[
     (
         "apiserver-healthz",
-        include_bytes!("../../plugins/built/apiserver-healthz.wasm"),
+        include_bytes!("../../../plugins/built/apiserver-healthz.wasm"),
     ),
-    ("etcd", include_bytes!("../../plugins/built/etcd.wasm")),
-    ("http", include_bytes!("../../plugins/built/http.wasm")),
-    ("postgres", include_bytes!("../../plugins/built/postgres.wasm")),
-    ("redis", include_bytes!("../../plugins/built/redis.wasm")),
-    ("script", include_bytes!("../../plugins/built/script.wasm")),
-    ("tcp", include_bytes!("../../plugins/built/tcp.wasm")),
+    ("etcd", include_bytes!("../../../plugins/built/etcd.wasm")),
+    ("http", include_bytes!("../../../plugins/built/http.wasm")),
+    ("postgres", include_bytes!("../../../plugins/built/postgres.wasm")),
+    ("redis", include_bytes!("../../../plugins/built/redis.wasm")),
+    ("script", include_bytes!("../../../plugins/built/script.wasm")),
+    ("tcp", include_bytes!("../../../plugins/built/tcp.wasm")),
     (
         "tls-handshake",
-        include_bytes!("../../plugins/built/tls-handshake.wasm"),
+        include_bytes!("../../../plugins/built/tls-handshake.wasm"),
     ),
 ];
 
@@ -43,22 +50,61 @@ const NAMES: [&str; STANDARD.len()] = {
     names
 };
 
-/// The plugins that can be had here.
-pub struct Available;
+/// The plugins that can be had here. Those of registries can once somebody has
+/// put them in.
+#[derive(Default)]
+pub struct Available {
+    fetched: HashMap<Reference, Vec<u8>>,
+}
+
+impl Available {
+    /// This is the component that a document means with `reference`.
+    pub fn add(&mut self, reference: Reference, component: Vec<u8>) {
+        self.fetched.insert(reference, component);
+    }
+
+    /// Whether somebody has.
+    pub fn has(&self, reference: &Reference) -> bool {
+        self.fetched.contains_key(reference)
+    }
+
+    /// The component of a plugin.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub fn bytes(&self, plugin: &PluginSource) -> Result<Cow<'_, [u8]>, Error> {
+        match plugin {
+            PluginSource::Standard(name) => read_standard(name).map(Cow::Borrowed),
+            PluginSource::File { path, sha256 } => read_file(path, sha256.as_ref()).map(Cow::Owned),
+            PluginSource::Registry(reference) => match self.fetched.get(reference) {
+                Some(component) => Ok(Cow::Borrowed(component)),
+                None => Err(Error::Unfetched(reference.clone())),
+            },
+        }
+    }
+}
 
 impl Plugins for Available {
     fn standard(&self) -> &[&str] {
         &NAMES
     }
 
-    fn schema(&self, plugin: &PluginSource) -> Option<String> {
-        // What cannot be read is told by whoever loads it.
-        let bytes = match plugin {
-            PluginSource::Standard(name) => Cow::Borrowed(standard(name)?),
-            PluginSource::File { path, sha256 } => Cow::Owned(read_file(path, sha256.as_ref()).ok()?),
+    fn schema(&self, plugin: &PluginSource, cache: Option<&Path>) -> Schema {
+        let bytes = match (self.bytes(plugin), plugin) {
+            (Ok(bytes), _) => bytes,
+            (Err(_), PluginSource::Registry(reference)) => {
+                let kept = cache.and_then(|cache| Kept::new(cache).component(reference).ok()?);
+                match kept {
+                    Some(component) => Cow::Owned(component),
+                    None => return Schema::Unfetched,
+                }
+            }
+            (Err(_), _) => return Schema::None,
         };
-        let schema = component::custom_section(&bytes, component::SCHEMA_SECTION)?;
-        Some(String::from_utf8_lossy(schema).into_owned())
+        match component::custom_section(&bytes, component::SCHEMA_SECTION) {
+            Some(schema) => Schema::Text(String::from_utf8_lossy(schema).into_owned()),
+            None => Schema::None,
+        }
     }
 }
 
@@ -97,13 +143,17 @@ pub enum Error {
         /// The file's SHA-256.
         found: [u8; 32],
     },
+    /// It is in a registry, and nobody has fetched it.
+    Unfetched(Reference),
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Unreadable { error, .. } => Some(error),
-            Self::Unknown { .. } | Self::TooLarge { .. } | Self::OtherDigest { .. } => None,
+            Self::Unknown { .. } | Self::TooLarge { .. } | Self::OtherDigest { .. } | Self::Unfetched(_) => {
+                None
+            }
         }
     }
 }
@@ -139,6 +189,7 @@ impl fmt::Display for Error {
                 hex(found),
                 hex(pinned)
             ),
+            Self::Unfetched(reference) => write!(f, "plugin {reference} has not been fetched"),
         }
     }
 }
@@ -176,7 +227,7 @@ pub fn read_standard(name: &str) -> Result<&'static [u8], Error> {
 ///
 /// # Errors
 ///
-/// All but [`Error::Unknown`].
+/// All but [`Error::Unknown`] and [`Error::Unfetched`].
 pub fn read_file(path: &Path, sha256: Option<&[u8; 32]>) -> Result<Vec<u8>, Error> {
     let unreadable = |error| Error::Unreadable {
         path: path.to_owned(),

@@ -304,9 +304,11 @@ fn advice(error: &io::Error) -> &'static str {
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match tls {
-        Some(rustls::Error::InvalidMessage(_)) => "; if it speaks plain HTTP, say --plain-http",
+        Some(rustls::Error::InvalidMessage(_)) => {
+            "; if it speaks plain HTTP, say so: --plain-http, or `plain-http` of the document's registry"
+        }
         Some(rustls::Error::InvalidCertificate(_)) => {
-            "; if its authority is to be trusted, name it with --ca"
+            "; if its authority is to be trusted, name it: --ca, or `ca` of the document's registry"
         }
         _ => "",
     }

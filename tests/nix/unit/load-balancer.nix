@@ -122,6 +122,10 @@ in
         verify = true;
       };
       checks.plain.plugin = "tcp";
+      registries."registry.example.test:5000" = {
+        auth-file = "/run/secrets/login";
+        plain-http = true;
+      };
       virtual-routers.web.authentication.pass-file = "/run/secrets/vrrp";
     };
     expected = {
@@ -132,10 +136,15 @@ in
           verify = true;
         };
         checks.plain.plugin = "tcp";
+        registries."registry.example.test:5000" = {
+          auth-file = "/run/credentials/catamaran.service/registry-registry.example.test_5000-auth-file";
+          plain-http = true;
+        };
         virtual-routers.web.authentication.pass-file = "/run/credentials/catamaran.service/virtual-router-web-pass-file";
       };
       credentials = {
         check-api-client-key = "/run/secrets/key";
+        "registry-registry.example.test_5000-auth-file" = "/run/secrets/login";
         virtual-router-web-pass-file = "/run/secrets/vrrp";
       };
     };

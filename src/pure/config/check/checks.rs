@@ -1,14 +1,16 @@
 //! `[checks.NAME]`.
 
+use std::path::Path as FilePath;
 use std::time::Duration;
 
 use super::super::file::{self, File, PluginConfig};
 use super::super::tree::Path;
 use super::super::units::{Size, Time};
 use super::super::words;
-use super::super::{Check, PluginSource, Plugins, Tls, USUAL_MEMORY};
+use super::super::{Check, PluginSource, Plugins, Schema, Tls, USUAL_MEMORY};
 use super::report::Report;
 use super::settings;
+use crate::pure::registry::reference::Reference;
 
 pub(super) fn check(file: &File, plugins: &impl Plugins, report: &mut Report<'_>) -> Vec<Check> {
     let table = Path::default().key("checks");
@@ -17,7 +19,7 @@ pub(super) fn check(file: &File, plugins: &impl Plugins, report: &mut Report<'_>
         .map(|(name, written)| {
             let path = table.key(name);
             report.name(&path, name);
-            one(name, written, plugins, &path, report)
+            one(name, written, file, plugins, &path, report)
         })
         .collect()
 }
@@ -25,6 +27,7 @@ pub(super) fn check(file: &File, plugins: &impl Plugins, report: &mut Report<'_>
 fn one(
     name: &str,
     written: &file::Check,
+    file: &File,
     plugins: &impl Plugins,
     path: &Path,
     report: &mut Report<'_>,
@@ -77,8 +80,24 @@ fn one(
         memory: memory(written, path, report),
     };
     refuse_overlapping_probes(&check, written, path, report);
-    if let Some(schema) = plugins.schema(&check.plugin) {
-        settings::check(written.config.as_ref(), &schema, path, report);
+    let cache = file.daemon.plugin_cache.as_deref().map(FilePath::new);
+    match plugins.schema(&check.plugin, cache) {
+        Schema::None => {}
+        Schema::Text(schema) => settings::check(written.config.as_ref(), &schema, path, report),
+        Schema::Unfetched => report.warn(
+            &path.key("plugin"),
+            "the plugin has not been fetched yet, so that nobody knows which `config` it wants",
+            "`catamaran run` fetches it and checks this again",
+        ),
+    }
+    if let PluginSource::Registry(_) = check.plugin
+        && cache.is_none()
+    {
+        report.warn(
+            &path.key("plugin"),
+            "the plugin is fetched at every start, and without its registry there is no start",
+            "set daemon.plugin-cache to a directory where it is kept",
+        );
     }
     check
 }
@@ -143,7 +162,10 @@ fn refuse_overlapping_probes(check: &Check, written: &file::Check, path: &Path, 
 fn plugin(written: &file::Check, standard: &[&str], path: &Path, report: &mut Report<'_>) -> PluginSource {
     let nothing = PluginSource::Standard(String::new());
     let Some(text) = &written.plugin else {
-        let help = format!("add plugin = one of {}, or \"file:PATH\"", quoted(standard));
+        let help = format!(
+            "add plugin = one of {}, \"file:PATH\" or \"oci:REGISTRY/NAME@sha256:HEX\"",
+            quoted(standard)
+        );
         report.missing(path, "plugin", help);
         return nothing;
     };
@@ -151,26 +173,48 @@ fn plugin(written: &file::Check, standard: &[&str], path: &Path, report: &mut Re
     if let Some(rest) = text.strip_prefix("file:") {
         return file_plugin(rest, &path, report).unwrap_or(nothing);
     }
-    if text.starts_with("oci:") {
-        report.wrong(
-            &path,
-            "plugins from OCI registries are not supported by this version",
-            "download the plugin and write \"file:PATH@sha256:HEX\"",
-        );
-        return nothing;
+    if let Some(rest) = text.strip_prefix("oci:") {
+        return registry_plugin(rest, &path, report).unwrap_or(nothing);
     }
     if !standard.contains(&text.as_str()) {
         let help = match words::meant(text, standard.iter().copied()) {
             Some(meant) => format!("did you mean {meant:?}?"),
             None if text.contains(['/', '.']) => format!("write \"file:{text}\" for a plugin in a file"),
             None => format!(
-                "standard plugins: {}; one in a file is \"file:PATH\"",
+                "standard plugins: {}; one in a file is \"file:PATH\", one in a registry \"oci:REGISTRY/NAME@sha256:HEX\"",
                 quoted(standard)
             ),
         };
         report.wrong(&path, format!("no standard plugin is called {text:?}"), help);
     }
     PluginSource::Standard(text.clone())
+}
+
+/// What is fetched by itself is pinned: a tag may be another plugin tomorrow.
+fn registry_plugin(rest: &str, path: &Path, report: &mut Report<'_>) -> Option<PluginSource> {
+    let unpinned = |report: &mut Report<'_>, written: &str| {
+        report.wrong(
+            path,
+            "a plugin from a registry is pinned by its digest",
+            format!("write \"oci:{written}@sha256:HEX\", as `catamaran plugin push` and `pull` print it"),
+        );
+    };
+    if !rest.contains('@') {
+        unpinned(report, rest);
+        return None;
+    }
+    match rest.parse::<Reference>() {
+        Ok(reference) if reference.is_sha256() => Some(PluginSource::Registry(reference)),
+        Ok(_) => {
+            let (written, _) = rest.split_once('@').unwrap_or((rest, ""));
+            unpinned(report, written);
+            None
+        }
+        Err(why) => {
+            report.wrong(path, why, "write \"oci:REGISTRY/NAME@sha256:HEX\"");
+            None
+        }
+    }
 }
 
 pub(super) fn quoted(words: &[&str]) -> String {

@@ -9,6 +9,7 @@ mod checks;
 mod listeners;
 mod nodes;
 mod pools;
+mod registries;
 mod report;
 mod settings;
 mod virtual_routers;
@@ -113,6 +114,7 @@ fn config(file: &File, plugins: &impl Plugins, report: &mut Report<'_>) -> Confi
         listeners,
         pools,
         checks,
+        registries: registries::check(file, report),
         daemon: daemon(file, report),
     }
 }
@@ -198,6 +200,17 @@ fn warn_of_unused(file: &File, report: &mut Report<'_>) {
         if !used {
             let path = Path::default().key("checks").key(name);
             report.warn(&path, "no pool uses this check", "");
+        }
+    }
+    for (host, _) in file.registries.iter() {
+        let start = format!("oci:{host}/");
+        let mut plugins = file
+            .checks
+            .iter()
+            .filter_map(|(_, check)| check.plugin.as_deref());
+        if !plugins.any(|plugin| plugin.starts_with(&start)) {
+            let path = Path::default().key("registries").key(host);
+            report.warn(&path, "no check's plugin is from this registry", "");
         }
     }
 }
