@@ -1,5 +1,11 @@
 //! The fence around plugins, against what no honest compiler writes.
 
+#[path = "support/daemon.rs"]
+mod daemon;
+#[path = "support/enclosed.rs"]
+mod enclosed;
+#[path = "plugin_fence/neighbours.rs"]
+mod neighbours;
 mod support;
 
 use std::net::SocketAddr;

@@ -12,7 +12,7 @@
 mod kit;
 #[path = "probe/languages.rs"]
 mod languages;
-#[path = "probe/memory.rs"]
+#[path = "../support/memory.rs"]
 mod memory;
 
 use std::future::Future;

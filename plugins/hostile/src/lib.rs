@@ -71,6 +71,10 @@ enum Deed {
     BodyLimit,
     /// Request with a `max-body` that is over its limit.
     MaxBodyLimit,
+    /// Offer a million protocols in a TLS handshake.
+    HugeList,
+    /// Request with a million headers.
+    HugeHeaders,
     /// Go on using a connection after `shutdown`.
     WriteAfterShutdown,
     /// Say how many probes this instance has served; it must be the first.
@@ -84,6 +88,8 @@ enum Deed {
     /// Be healthy, for comparison.
     Healthy,
 }
+
+const MILLION: usize = 1_000_000;
 
 const MANY: usize = 16 * 1024 * 1024;
 
@@ -185,6 +191,26 @@ impl Check for Hostile {
                 max_body: u32::MAX,
                 ..get("/")
             }),
+            Deed::HugeList => {
+                let options = connection::ConnectOptions {
+                    alpn: vec![String::new(); MILLION],
+                    defer_tls: false,
+                };
+                match connection::connect_with(&options) {
+                    Ok(_) => Verdict::Healthy("connected".into()),
+                    Err(error) => Verdict::Unhealthy(reason(&error)),
+                }
+            }
+            Deed::HugeHeaders => {
+                let header = Header {
+                    name: "a".into(),
+                    value: Vec::new(),
+                };
+                send(HttpRequest {
+                    headers: vec![header; MILLION],
+                    ..get("/")
+                })
+            }
             Deed::WriteAfterShutdown => on_connection(|stream| {
                 stream.shutdown()?;
                 let again = stream.shutdown();

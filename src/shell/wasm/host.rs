@@ -17,7 +17,7 @@ use super::course::{Course, Facts};
 use super::guest::{Guest, Level, Reach};
 use super::imports;
 use super::lanes::{Crossing, Lanes, Paced, Resumed};
-use super::limits::{Fence, Refused, TEXT, engine_config, guest_memory};
+use super::limits::{CROSSING, Fence, Refused, TEXT, engine_config, guest_memory};
 use super::line::{Line, Recorder, Stage};
 use super::precompiled;
 use super::runner::Runner;
@@ -228,7 +228,7 @@ impl Plugin {
         let guest = Guest::new(reach, fence);
         let mut store = Store::new(&self.shared.engine, guest);
         // Lists may share their bytes in the plugin's memory; copies do not.
-        store.set_hostcall_fuel(guest_memory(self.memory));
+        store.set_hostcall_fuel(guest_memory(self.memory).min(CROSSING));
         store.limiter(|guest| &mut guest.fence);
         store.set_epoch_deadline(1);
         let resumed = Resumed::default();
@@ -316,7 +316,8 @@ fn finding(
                 "the plugin stopped at an unreachable instruction, as a panic does".into(),
             ),
             (None, Some(trap)) => (Cause::Trapped, trap.to_string()),
-            (None, None) => (Cause::BadPlugin, format!("{error:#}")),
+            // What is around it is where in the plugin's code that was.
+            (None, None) => (Cause::BadPlugin, error.root_cause().to_string()),
         },
     };
     Finding {

@@ -61,6 +61,10 @@ pub const ANSWER_HEAD: usize = 64 << 10;
 /// Headers of an HTTP message.
 pub const HEADERS: usize = 100;
 
+/// Bytes that one call may carry over to the host, as the host holds them: it
+/// copies them in one go, whatever time it is.
+pub const CROSSING: usize = 32 << 20;
+
 /// Log lines of one probe.
 pub const LOG_LINES: usize = 16;
 

@@ -57,11 +57,13 @@ impl Runner {
     }
 }
 
-/// Timers, sockets and those who let others go first are looked at often.
+/// Timers, sockets and those who let others go first are looked at often; new
+/// probes, which other threads bring, before each poll.
 pub fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread()
         .enable_all()
         .event_interval(POLLS)
+        .global_queue_interval(1)
         .build()
 }
 

@@ -1,5 +1,7 @@
 //! Memory of this process, as the kernel counts it.
 
+#![allow(dead_code)] // Each benchmark uses its own part.
+
 use std::fs;
 
 /// Kilobytes resident now.
