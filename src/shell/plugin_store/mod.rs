@@ -28,8 +28,10 @@ pub const STANDARD: &[(&str, &[u8])] = &[
         "apiserver-healthz",
         include_bytes!("../../../plugins/built/apiserver-healthz.wasm"),
     ),
+    ("dns", include_bytes!("../../../plugins/built/dns.wasm")),
     ("etcd", include_bytes!("../../../plugins/built/etcd.wasm")),
     ("http", include_bytes!("../../../plugins/built/http.wasm")),
+    ("mysql", include_bytes!("../../../plugins/built/mysql.wasm")),
     ("postgres", include_bytes!("../../../plugins/built/postgres.wasm")),
     ("redis", include_bytes!("../../../plugins/built/redis.wasm")),
     ("script", include_bytes!("../../../plugins/built/script.wasm")),
@@ -275,12 +277,12 @@ mod tests {
         assert_eq!(
             read_standard("apiserver-health").unwrap_err().to_string(),
             "there is no standard plugin `apiserver-health`, did you mean `apiserver-healthz`? \
-             (there are apiserver-healthz, etcd, http, postgres, redis, script, tcp, tls-handshake; a file is written `file:PATH`)"
+             (there are apiserver-healthz, dns, etcd, http, mysql, postgres, redis, script, tcp, tls-handshake; a file is written `file:PATH`)"
         );
         assert_eq!(
             read_standard("ldap").unwrap_err().to_string(),
             "there is no standard plugin `ldap` \
-             (there are apiserver-healthz, etcd, http, postgres, redis, script, tcp, tls-handshake; a file is written `file:PATH`)"
+             (there are apiserver-healthz, dns, etcd, http, mysql, postgres, redis, script, tcp, tls-handshake; a file is written `file:PATH`)"
         );
     }
 
