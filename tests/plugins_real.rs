@@ -7,6 +7,8 @@ mod certificates;
 mod enclosed;
 #[path = "plugins_real/etcd.rs"]
 mod etcd;
+#[path = "plugins_real/grpc_health.rs"]
+mod grpc_health;
 #[path = "support/installed.rs"]
 mod installed;
 #[path = "plugins_real/postgres.rs"]

@@ -14,7 +14,7 @@ fn ports(member: u16) -> (u16, u16) {
 }
 
 /// A member of a cluster of that many. `more` are further flags.
-fn member(folder: &TempDir, member: u16, of: u16, scheme: &str, more: &str) -> Server {
+pub fn member(folder: &TempDir, member: u16, of: u16, scheme: &str, more: &str) -> Server {
     let (client, peer) = ports(member);
     let data = folder.path().join(format!("m{member}"));
     let all = (0..of).map(|member| format!("m{member}=http://127.0.0.1:{}", ports(member).1));

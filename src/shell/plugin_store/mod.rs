@@ -30,6 +30,10 @@ pub const STANDARD: &[(&str, &[u8])] = &[
     ),
     ("dns", include_bytes!("../../../plugins/built/dns.wasm")),
     ("etcd", include_bytes!("../../../plugins/built/etcd.wasm")),
+    (
+        "grpc-health",
+        include_bytes!("../../../plugins/built/grpc-health.wasm"),
+    ),
     ("http", include_bytes!("../../../plugins/built/http.wasm")),
     ("mysql", include_bytes!("../../../plugins/built/mysql.wasm")),
     ("postgres", include_bytes!("../../../plugins/built/postgres.wasm")),
@@ -277,12 +281,12 @@ mod tests {
         assert_eq!(
             read_standard("apiserver-health").unwrap_err().to_string(),
             "there is no standard plugin `apiserver-health`, did you mean `apiserver-healthz`? \
-             (there are apiserver-healthz, dns, etcd, http, mysql, postgres, redis, script, tcp, tls-handshake; a file is written `file:PATH`)"
+             (there are apiserver-healthz, dns, etcd, grpc-health, http, mysql, postgres, redis, script, tcp, tls-handshake; a file is written `file:PATH`)"
         );
         assert_eq!(
             read_standard("ldap").unwrap_err().to_string(),
             "there is no standard plugin `ldap` \
-             (there are apiserver-healthz, dns, etcd, http, mysql, postgres, redis, script, tcp, tls-handshake; a file is written `file:PATH`)"
+             (there are apiserver-healthz, dns, etcd, grpc-health, http, mysql, postgres, redis, script, tcp, tls-handshake; a file is written `file:PATH`)"
         );
     }
 
