@@ -3,6 +3,8 @@
 
 #[path = "plugins_real/certificates.rs"]
 mod certificates;
+#[path = "plugins_real/dns.rs"]
+mod dns;
 #[path = "support/enclosed.rs"]
 mod enclosed;
 #[path = "plugins_real/etcd.rs"]
@@ -11,6 +13,8 @@ mod etcd;
 mod grpc_health;
 #[path = "support/installed.rs"]
 mod installed;
+#[path = "plugins_real/mysql.rs"]
+mod mysql;
 #[path = "plugins_real/postgres.rs"]
 mod postgres;
 #[path = "plugins_real/redis.rs"]
@@ -81,9 +85,13 @@ impl Check {
     }
 
     async fn probe(&self, port: u16, config: &str) -> Finding {
+        self.probe_at((Ipv4Addr::LOCALHOST, port).into(), config).await
+    }
+
+    async fn probe_at(&self, address: SocketAddr, config: &str) -> Finding {
         let request = ProbeRequest {
             name: "e0".into(),
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            address,
             server_name: None,
             tls: self.tls.clone(),
             config: config.into(),
