@@ -435,7 +435,9 @@ mod tests {
         let workshop = Workshop::find(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
         let error = workshop.plugins(&["htpp".into()]).unwrap_err();
         assert!(
-            error.starts_with("no plugin `htpp` in plugins/; there are apiserver-healthz, caller, etcd, "),
+            error.starts_with(
+                "no plugin `htpp` in plugins/; there are apiserver-healthz, caller, dns, etcd, "
+            ),
             "{error}"
         );
         assert!(!error.contains("sdk"), "{error}");
