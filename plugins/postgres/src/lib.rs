@@ -95,7 +95,8 @@ impl Check for Postgres {
                 facts.judge(self.target)
             }
             Login::Wanted(how) => self.alive(&format!("it asks for a password ({how})")),
-            Login::Refused(refusal) => self.refused(&refusal),
+            // It closes the connection itself.
+            Login::Refused(refusal) => return Ok(self.refused(&refusal)),
         };
         // Without it the server's log has a line about each probe. Where the
         // server has closed already there is nobody to be told.
