@@ -177,7 +177,7 @@ fn answer(frame: &Frame) -> Result<Step, Error> {
     let is_right = match frame.kind {
         frames::PING => frame.payload.len() == 8,
         _ if frame.has(frames::ACK) => frame.payload.is_empty(),
-        _ => frame.payload.len() % 6 == 0,
+        _ => frame.payload.chunks_exact(6).remainder().is_empty(),
     };
     if !is_right || frame.stream != 0 {
         return Err(strange("SETTINGS or PING of a wrong size or stream"));

@@ -42,6 +42,7 @@ use serde::de::DeserializeOwned;
 #[allow(
     missing_docs,
     unsafe_code,
+    clippy::too_many_arguments,
     reason = "generated; calls across the component boundary are unsafe by nature"
 )]
 pub mod bindings {
