@@ -107,10 +107,7 @@ impl Check for Etcd {
             said = format!("{} is not there, /health says: ", self.path.text());
             answer = HttpRequest::get("/health").send()?;
         }
-        let ill = match judge(&answer) {
-            Ok(()) => None,
-            Err(reason) => Some(reason),
-        };
+        let ill = judge(&answer).err();
         let status = self.status.then(status).flatten();
         let verdict = match (ill, &status) {
             (Some(reason), _) => unhealthy(reason.unwrap_or_else(|| self.cause(status.as_ref()))),
