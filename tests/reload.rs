@@ -356,6 +356,12 @@ fn plugin_of_a_registry_comes_with_a_reload() {
         })
         .await;
         Connection::to(&client, "192.0.2.1:80").unwrap().echoes();
+
+        // What runs is not looked for again.
+        fs::remove_dir_all(&folder).unwrap();
+        let other = check.replace("[checks.own]\n", "[checks.own]\nrise = 1\n");
+        let (out, _) = reloaded(&lb, &(balancer(&checked) + &other + &daemon));
+        assert!(out.contains("check own: changed: rise"), "{out}");
     });
 }
 

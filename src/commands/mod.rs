@@ -45,16 +45,22 @@ fn load(source: &Source) -> Result<Checked, LoadError> {
     Document::read(source)?.check(&Available::default())
 }
 
-/// The same with its plugins, fetched where they are not here yet; `say` is told of that.
-async fn load_whole(source: Source, say: &mut dyn FnMut(String)) -> Result<(Checked, Available), LoadError> {
+/// The same with its plugins, fetched where they are not among `available` yet;
+/// `say` is told of that.
+async fn load_whole(
+    source: Source,
+    mut available: Available,
+    say: &mut dyn FnMut(String),
+) -> Result<(Checked, Available), LoadError> {
     // It may lie on a slow disk, and its schemas may take a while.
+    let here = available.clone();
     let (document, checked) = apart(move || {
         let document = Document::read(&source)?;
-        let checked = document.check(&Available::default())?;
+        let checked = document.check(&here)?;
         Ok((document, checked))
     })
     .await?;
-    let mut available = Available::default();
+    available.keep_what_is_named(&checked.config);
     let fetched = fetch(&checked.config, &mut available, say).await;
     match fetched.map_err(LoadError::Lacking)? {
         false => Ok((checked, available)),

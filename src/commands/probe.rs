@@ -76,7 +76,7 @@ fn targets(args: Args) -> Result<Vec<Target>, String> {
             (config, available, None)
         }
         None => {
-            let loaded = super::load_whole(super::source(args.document), say);
+            let loaded = super::load_whole(super::source(args.document), Available::default(), say);
             let loaded = super::runtime()?.block_on(loaded);
             let (checked, available) = loaded.map_err(|error| error.to_string())?;
             (checked.config, available, args.only)

@@ -94,7 +94,7 @@ pub fn run(mut args: Args) -> ExitCode {
     };
     let served = Telemetry::start(args.log_format, args.log)
         .map_err(|error| format!("cannot start the log: {error}"))
-        .and_then(|_telemetry| serve(&config, node, &available, &source, &args));
+        .and_then(|_telemetry| serve(&config, node, available, &source, &args));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
@@ -108,7 +108,7 @@ pub fn run(mut args: Args) -> ExitCode {
 fn load(source: &Source) -> Result<(Checked, Available), LoadError> {
     let say = &mut |line: String| eprintln!("catamaran: {line}");
     let runtime = super::runtime().map_err(LoadError::Lacking)?;
-    runtime.block_on(super::load_whole(source.clone(), say))
+    runtime.block_on(super::load_whole(source.clone(), Available::default(), say))
 }
 
 /// The node that this machine is; `None` for a document without nodes.
@@ -171,19 +171,21 @@ struct Reader {
     source: Source,
     node: Option<String>,
     manager: Arc<ServiceManager>,
+    /// What runs now does not have to be fetched again, whatever became of its registry.
+    available: Available,
 }
 
 impl Reader {
     /// Read it and run by it; what came of it, JSON. The daemon is as it was when
     /// that is a refusal.
-    async fn reload(&self, app: &mut App) -> Result<String, Refusal> {
+    async fn reload(&mut self, app: &mut App) -> Result<String, Refusal> {
         self.manager.tell(&News::reloading());
         let outcome = self.read_and_apply(app).await;
         self.manager.tell(&News::Ready);
         outcome
     }
 
-    async fn read_and_apply(&self, app: &mut App) -> Result<String, Refusal> {
+    async fn read_and_apply(&mut self, app: &mut App) -> Result<String, Refusal> {
         let refused = |why: String| {
             tracing::error!("not reloaded: {why}");
             why
@@ -193,7 +195,7 @@ impl Reader {
             return Err(refused(why).into());
         };
         let say = &mut |line: String| tracing::info!("{line}");
-        let loaded = super::load_whole(again, say).await;
+        let loaded = super::load_whole(again, self.available.clone(), say).await;
         let (checked, available) = loaded.map_err(|error| {
             if let LoadError::Lacking(why) = error {
                 return refused(why).into();
@@ -210,7 +212,8 @@ impl Reader {
             return Err(Refusal::Wrong(json.to_string()));
         }
         let config = document::with_passwords(checked.config).map_err(refused)?;
-        let mut reloaded = app.reload(&config, available).await.map_err(refused)?;
+        let mut reloaded = app.reload(&config, available.clone()).await.map_err(refused)?;
+        self.available = available;
         let name = self.source.to_string();
         let warnings = checked.warnings.iter();
         reloaded.warnings = warnings
@@ -223,7 +226,7 @@ impl Reader {
 fn serve(
     config: &Config,
     node: Option<&Node>,
-    available: &Available,
+    available: Available,
     source: &Source,
     args: &Args,
 ) -> Result<(), String> {
@@ -235,13 +238,14 @@ fn serve(
         let manager = ServiceManager::of_environment()
             .map_err(|error| format!("cannot reach the service manager at NOTIFY_SOCKET: {error}"))?;
         let manager = Arc::new(manager);
-        let mut app = App::start(config, node, available)?;
+        let mut app = App::start(config, node, &available)?;
         let (reloads, mut wishes) = unbounded_channel();
         administer(&app, &args.admin, reloads)?;
-        let reader = Reader {
+        let mut reader = Reader {
             source: source.clone(),
             node: node.map(|node| node.name.clone()),
             manager: manager.clone(),
+            available,
         };
         if manager.listens() {
             // Ends with the runtime.

@@ -12,11 +12,12 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use crate::pure::component;
-use crate::pure::config::{PluginSource, Plugins, Schema};
+use crate::pure::config::{Config, PluginSource, Plugins, Schema};
 use crate::pure::registry::reference::Reference;
 
 pub use kept::Kept;
@@ -58,15 +59,24 @@ const NAMES: [&str; STANDARD.len()] = {
 
 /// The plugins that can be had here. Those of registries can once somebody has
 /// put them in.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Available {
-    fetched: HashMap<Reference, Vec<u8>>,
+    fetched: HashMap<Reference, Arc<[u8]>>,
 }
 
 impl Available {
     /// This is the component that a document means with `reference`.
     pub fn add(&mut self, reference: Reference, component: Vec<u8>) {
-        self.fetched.insert(reference, component);
+        self.fetched.insert(reference, component.into());
+    }
+
+    /// Let those go that a document does not name.
+    pub fn keep_what_is_named(&mut self, config: &Config) {
+        let named = |reference: &Reference| {
+            let mut plugins = config.checks.iter().map(|check| &check.plugin);
+            plugins.any(|plugin| matches!(plugin, PluginSource::Registry(named) if named == reference))
+        };
+        self.fetched.retain(|reference, _| named(reference));
     }
 
     /// Whether somebody has.
