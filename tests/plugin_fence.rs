@@ -4,6 +4,8 @@
 mod daemon;
 #[path = "support/enclosed.rs"]
 mod enclosed;
+#[path = "support/memory.rs"]
+mod memory;
 #[path = "plugin_fence/neighbours.rs"]
 mod neighbours;
 mod support;

@@ -20,7 +20,7 @@ use std::process::{Command, Stdio};
 
 use catamaran::shell::plugin_store::standard;
 use docker_registry::{DockerRegistry, in_folder};
-use enclosed::enclosed;
+use enclosed::{enclosed, settle};
 use installed::{installed, packaged, possible};
 use kit::{good, plugin, rust, web};
 
@@ -190,7 +190,7 @@ fn chapter_on_registries() {
         return;
     }
     enclosed(async |mut world| {
-        world.host("here", &[]).unwrap().enter().unwrap();
+        settle(&mut world);
         let registry = DockerRegistry::start("registry", "", "");
         let folder = in_folder("project");
         fs::create_dir(&folder).unwrap();

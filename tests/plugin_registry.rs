@@ -23,7 +23,7 @@ use caller::{Told, catamaran, told};
 use catamaran::pure::digest::sha256;
 use catamaran::shell::plugin_store::standard;
 use docker_registry::{DockerRegistry, in_folder};
-use enclosed::enclosed;
+use enclosed::{enclosed, settle};
 use fake_registry::{FakeRegistry, Reply};
 use installed::installed;
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ fn pushed_plugin_is_pulled_by_tag_and_by_what_pins_it() {
         return;
     }
     enclosed(async |mut world| {
-        world.host("here", &[]).unwrap().enter().unwrap();
+        settle(&mut world);
         let registry = DockerRegistry::start("registry", "", "");
         let folder = in_folder("");
         fs::write(folder.join("tcp.wasm"), tcp()).unwrap();

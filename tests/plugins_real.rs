@@ -26,18 +26,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use catamaran::commands::lab::world::World;
 use catamaran::pure::config::Tls;
 use catamaran::pure::health::{Cause, Finding};
 use catamaran::shell::plugin_store;
 use catamaran::shell::wasm::{Host, Plugin, ProbeRequest, TlsClient};
 
+use enclosed::settle;
 use installed::packaged;
-
-/// Move the test into a machine with a loopback interface of its own.
-fn settle(world: &mut World) {
-    world.host("here", &[]).unwrap().enter().unwrap();
-}
 
 /// A server that is killed when it is dropped, and with the enclosure.
 struct Server(Child);
@@ -59,6 +54,17 @@ impl Drop for Server {
         // It may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// TLS with whoever is there.
+fn unverified() -> Tls {
+    Tls {
+        verify: false,
+        ca: None,
+        server_name: None,
+        client_cert: None,
+        client_key: None,
     }
 }
 

@@ -20,28 +20,18 @@ use std::process::Command;
 
 use caller::{Told, catamaran, told};
 use catamaran::commands::lab::certificates::Authority;
-use catamaran::commands::lab::world::World;
 use catamaran::shell::registry::auth::AuthFiles;
 use catamaran::shell::registry::client::Repository;
-use docker_registry::{DockerRegistry, in_folder};
-use enclosed::enclosed;
+use docker_registry::{DockerRegistry, HTPASSWD, RIGHT, in_folder};
+use enclosed::{enclosed, settle};
 use fake_registry::{Asked, FakeRegistry, Reply};
 use installed::installed;
 use layout::{INDEX, Layout, MANIFEST, digest, digest_of};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// `alice` with the password `wonder`, as htpasswd(1) writes it.
-const HTPASSWD: &str = "alice:$2y$04$IM495qZlpzTDpBtgLkhOLuP5g6kweU2ZhbZdiSEMu5BnkqKZD5EyG\n";
-
-/// In base64: `alice:wonder`, `alice:guess`.
-const RIGHT: &str = "YWxpY2U6d29uZGVy";
+/// In base64: `alice:guess`.
 const WRONG: &str = "YWxpY2U6Z3Vlc3M=";
-
-/// Move the test into a machine with a loopback interface of its own.
-fn settle(world: &mut World) {
-    world.host("here", &[]).unwrap().enter().unwrap();
-}
 
 /// `image push` by somebody whose home is `home`.
 fn pushing(home: &Path, arguments: &[&str]) -> Command {

@@ -9,8 +9,8 @@ use catamaran::commands::lab::certificates::Authority;
 use serde_json::json;
 
 use super::caller::{Told, catamaran, told};
-use super::docker_registry::{DockerRegistry, in_folder};
-use super::enclosed::enclosed;
+use super::docker_registry::{DockerRegistry, HTPASSWD, RIGHT, in_folder};
+use super::enclosed::{enclosed, settle};
 use super::fake_registry::{FakeRegistry, Reply};
 use super::installed::installed;
 use super::{COMPONENT, MANIFEST, call, descriptor, manifest, sha256, tcp};
@@ -59,6 +59,12 @@ impl Site {
         self.call(&["run", "--config", "site.toml"])
     }
 
+    /// Where the tcp plugin is kept, as an image layout has blobs.
+    fn kept(&self) -> PathBuf {
+        let blobs = self.folder.join("kept/blobs/sha256");
+        blobs.join(sha256(tcp()).digest())
+    }
+
     /// Keep plugins below `kept`.
     fn keeping(&self) -> String {
         format!(
@@ -81,15 +87,21 @@ fn pushed(registry: &str, access: &[&str]) -> String {
     format!("oci:{}", out.trim_end())
 }
 
+/// A registry without TLS that has it, and how a document pins it.
+fn registry() -> (DockerRegistry, String) {
+    let registry = DockerRegistry::start("registry", "", "");
+    let pinned = pushed(&registry.address, &["--plain-http"]);
+    (registry, pinned)
+}
+
 #[test]
 fn plugin_is_fetched_once_and_kept_for_when_its_registry_is_away() {
     if !installed(&["docker-registry"]) {
         return;
     }
     enclosed(async |mut world| {
-        world.host("here", &[]).unwrap().enter().unwrap();
-        let registry = DockerRegistry::start("registry", "", "");
-        let pinned = pushed(&registry.address, &["--plain-http"]);
+        settle(&mut world);
+        let (registry, pinned) = registry();
         let site = Site::new(&in_folder(""));
         let rest = plain(&registry.address) + &site.keeping();
         site.write(&pinned, &rest);
@@ -122,9 +134,7 @@ fn plugin_is_fetched_once_and_kept_for_when_its_registry_is_away() {
         assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
 
         // Damaged, it is none.
-        let kept = in_folder("kept")
-            .join("blobs/sha256")
-            .join(sha256(tcp()).digest());
+        let kept = site.kept();
         let mut other = fs::read(&kept).unwrap();
         other[100] ^= 1;
         fs::write(&kept, other).unwrap();
@@ -146,16 +156,13 @@ fn damaged_copy_is_replaced_and_without_a_place_nothing_is_kept() {
         return;
     }
     enclosed(async |mut world| {
-        world.host("here", &[]).unwrap().enter().unwrap();
-        let registry = DockerRegistry::start("registry", "", "");
-        let pinned = pushed(&registry.address, &["--plain-http"]);
+        settle(&mut world);
+        let (registry, pinned) = registry();
         let site = Site::new(&in_folder(""));
         let rest = plain(&registry.address) + &site.keeping();
         site.write(&pinned, &rest);
         assert_eq!(site.probe().0, Some(0));
-        let kept = in_folder("kept")
-            .join("blobs/sha256")
-            .join(sha256(tcp()).digest());
+        let kept = site.kept();
         fs::write(&kept, "half").unwrap();
         let (code, _, err) = site.probe();
         assert_eq!(code, Some(0));
@@ -189,17 +196,13 @@ fn damaged_copy_is_replaced_and_without_a_place_nothing_is_kept() {
     });
 }
 
-/// `alice` with the password `wonder`, as htpasswd(1) writes it, and in base64.
-const HTPASSWD: &str = "alice:$2y$04$IM495qZlpzTDpBtgLkhOLuP5g6kweU2ZhbZdiSEMu5BnkqKZD5EyG\n";
-const LOGIN: &str = "YWxpY2U6d29uZGVy";
-
 #[test]
 fn private_registry_is_reached_with_the_documents_authority_and_login() {
     if !installed(&["docker-registry"]) {
         return;
     }
     enclosed(async |mut world| {
-        world.host("here", &[]).unwrap().enter().unwrap();
+        settle(&mut world);
         let authority = Authority::new().unwrap();
         let identity = authority
             .apiserver("registry", &["127.0.0.1".parse().unwrap()])
@@ -218,7 +221,7 @@ fn private_registry_is_reached_with_the_documents_authority_and_login() {
             &format!("auth: {{htpasswd: {{realm: ours, path: {passwords}}}}}\n"),
         );
         let address = &registry.address;
-        let login = json!({"auths": {address: {"auth": LOGIN}}}).to_string();
+        let login = json!({"auths": {address: {"auth": RIGHT}}}).to_string();
         let login = file("login.json", &login);
         let pinned = pushed(address, &["--ca", &ca, "--authfile", &login]);
         let site = Site::new(&in_folder(""));

@@ -6,7 +6,7 @@ use catamaran::pure::config::Tls;
 use tempfile::TempDir;
 
 use super::certificates::{Certificates, Issued};
-use super::{Cause, Check, Server, enclosed, packaged, settle};
+use super::{Cause, Check, Server, enclosed, packaged, settle, unverified};
 
 /// The ports of a member: clients, peers.
 fn ports(member: u16) -> (u16, u16) {
@@ -145,9 +145,9 @@ fn client_certificate_opens_the_door() {
         let tls = |client: Option<&Issued>| Tls {
             verify: true,
             ca: Some(authority.clone()),
-            server_name: None,
             client_cert: client.map(|client| client.certificate.clone()),
             client_key: client.map(|client| client.key.clone()),
+            ..unverified()
         };
         let known = Check::of("etcd").with_tls(&tls(Some(&client)));
         known.finds(2379, "{}", Cause::Healthy, ", leader").await;

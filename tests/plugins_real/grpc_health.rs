@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::certificates::Certificates;
 use super::etcd::member;
-use super::{Cause, Check, enclosed, packaged, settle};
+use super::{Cause, Check, enclosed, packaged, settle, unverified};
 
 #[test]
 fn server_serves_and_a_service_that_it_does_not_know_is_named() {
@@ -48,9 +48,7 @@ fn over_tls_http_2_is_agreed_on() {
         let tls = Tls {
             verify: true,
             ca: Some(certificates.authority()),
-            server_name: None,
-            client_cert: None,
-            client_key: None,
+            ..unverified()
         };
         let check = Check::of("grpc-health").with_tls(&tls);
         check.finds(2379, "{}", Cause::Healthy, "SERVING").await;

@@ -10,7 +10,7 @@ use nix::mount::MsFlags;
 use tempfile::TempDir;
 
 use super::certificates::Certificates;
-use super::{Cause, Check, Server, enclosed, installed, packaged, settle};
+use super::{Cause, Check, Server, enclosed, installed, packaged, settle, unverified};
 
 const PORT: u16 = 3306;
 
@@ -241,14 +241,4 @@ fn name_hosts(file: &Path, text: &str) {
     fs::write(file, text).unwrap();
     let none = None::<&str>;
     nix::mount::mount(Some(file), "/etc/hosts", none, MsFlags::MS_BIND, none).unwrap();
-}
-
-fn unverified() -> Tls {
-    Tls {
-        verify: false,
-        ca: None,
-        server_name: None,
-        client_cert: None,
-        client_key: None,
-    }
 }

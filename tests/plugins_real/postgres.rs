@@ -9,7 +9,7 @@ use catamaran::pure::config::Tls;
 use tempfile::TempDir;
 
 use super::certificates::Certificates;
-use super::{Cause, Check, Server, enclosed, installed, packaged, settle};
+use super::{Cause, Check, Server, enclosed, installed, packaged, settle, unverified};
 
 /// PostgreSQL refuses to run as root; this is `nobody`, whom every system has.
 const NOBODY: u32 = 65534;
@@ -260,14 +260,4 @@ fn primary_and_standby_are_told_apart_also_over_tls() {
         check.finds(5433, standby, Cause::Healthy, ", standby").await;
         assert_eq!(check.probe(5432, anyone).await.cause, Cause::Refused);
     });
-}
-
-fn unverified() -> Tls {
-    Tls {
-        verify: false,
-        ca: None,
-        server_name: None,
-        client_cert: None,
-        client_key: None,
-    }
 }

@@ -12,6 +12,11 @@ use catamaran::commands::lab::enclosure::FOLDER;
 
 use super::installed::program_of_root;
 
+/// `alice` with the password `wonder`, as htpasswd(1) writes it.
+pub const HTPASSWD: &str = "alice:$2y$04$IM495qZlpzTDpBtgLkhOLuP5g6kweU2ZhbZdiSEMu5BnkqKZD5EyG\n";
+/// The same in base64: `alice:wonder`.
+pub const RIGHT: &str = "YWxpY2U6d29uZGVy";
+
 /// A registry on loopback; killed when it is dropped, and with the enclosure.
 pub struct DockerRegistry {
     /// Address and port.

@@ -1,12 +1,12 @@
-//! Memory of this process, as the kernel counts it.
+//! Memory of a process, as the kernel counts it.
 
-#![allow(dead_code)] // Each benchmark uses its own part.
+#![allow(dead_code)] // Each file uses its own part.
 
 use std::fs;
 
-/// Kilobytes resident now.
+/// Kilobytes of this process resident now.
 pub fn resident() -> u64 {
-    status("VmRSS:")
+    status("self", "VmRSS:")
 }
 
 /// Forget the most that was ever resident.
@@ -15,13 +15,18 @@ pub fn forget_peak() {
     let _ = fs::write("/proc/self/clear_refs", "5");
 }
 
-/// Kilobytes that were resident at most since [`forget_peak`].
+/// Kilobytes of this process that were resident at most since [`forget_peak`].
 pub fn peak() -> u64 {
-    status("VmHWM:")
+    status("self", "VmHWM:")
 }
 
-fn status(line: &str) -> u64 {
-    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+/// Kilobytes of a process that were resident at most.
+pub fn peak_of(process: u32) -> u64 {
+    status(&process.to_string(), "VmHWM:")
+}
+
+fn status(process: &str, line: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let found = text.lines().find_map(|found| found.strip_prefix(line));
     found
         .and_then(|found| found.trim().strip_suffix(" kB")?.trim().parse().ok())
