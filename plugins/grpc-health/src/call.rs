@@ -185,35 +185,22 @@ fn answer(frame: &Frame) -> Result<Step, Error> {
     if frame.has(frames::ACK) {
         return Ok(Step::Read);
     }
-    Ok(Step::Send(Frame {
-        kind: frame.kind,
-        flags: frames::ACK,
-        stream: 0,
-        payload: match frame.kind {
-            frames::PING => frame.payload.clone(),
-            _ => Vec::new(),
-        },
-    }))
+    let payload = match frame.kind {
+        frames::PING => frame.payload.clone(),
+        _ => Vec::new(),
+    };
+    Ok(Step::Send(Frame::new(frame.kind, frames::ACK, 0, payload)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn frame(kind: u8, flags: u8, stream: u32, payload: impl Into<Vec<u8>>) -> Frame {
-        Frame {
-            kind,
-            flags,
-            stream,
-            payload: payload.into(),
-        }
-    }
-
     /// A call whose server has sent its settings.
     fn begun() -> Call {
         let mut call = Call::default();
-        let settings = frame(frames::SETTINGS, 0, 0, *b"\0\x03\0\0\0\x64");
-        let acknowledged = frame(frames::SETTINGS, frames::ACK, 0, []);
+        let settings = Frame::new(frames::SETTINGS, 0, 0, *b"\0\x03\0\0\0\x64");
+        let acknowledged = Frame::new(frames::SETTINGS, frames::ACK, 0, []);
         assert_eq!(call.take(settings).unwrap(), Step::Send(acknowledged));
         call
     }
@@ -223,7 +210,7 @@ mod tests {
             .iter()
             .map(|(name, value)| hpack::literal(name, value))
             .collect();
-        frame(frames::HEADERS, flags, STREAM, block.concat())
+        Frame::new(frames::HEADERS, flags, STREAM, block.concat())
     }
 
     const OK: [(&str, &str); 2] = [(":status", "200"), ("content-type", "application/grpc")];
@@ -248,7 +235,7 @@ mod tests {
         assert_eq!(call.take(headers(frames::END_HEADERS, &OK)).unwrap(), Step::Read);
         for piece in ["ab", "c"] {
             assert_eq!(
-                call.take(frame(frames::DATA, 0, STREAM, piece)).unwrap(),
+                call.take(Frame::new(frames::DATA, 0, STREAM, piece)).unwrap(),
                 Step::Read
             );
         }
@@ -264,11 +251,11 @@ mod tests {
         let whole = headers(0, &[OK[0], OK[1], ("grpc-status", "12")]).payload;
         let (first, rest) = whole.split_at(7);
         let (second, third) = rest.split_at(9);
-        let begins = frame(frames::HEADERS, frames::END_STREAM, STREAM, first);
+        let begins = Frame::new(frames::HEADERS, frames::END_STREAM, STREAM, first);
         assert_eq!(call.take(begins).unwrap(), Step::Read);
-        let goes_on = frame(frames::CONTINUATION, 0, STREAM, second);
+        let goes_on = Frame::new(frames::CONTINUATION, 0, STREAM, second);
         assert_eq!(call.take(goes_on).unwrap(), Step::Read);
-        let ends = frame(frames::CONTINUATION, frames::END_HEADERS, STREAM, third);
+        let ends = Frame::new(frames::CONTINUATION, frames::END_HEADERS, STREAM, third);
         let reply = reply(call.take(ends).unwrap());
         assert_eq!(reply.field("grpc-status"), Some(&b"12"[..]));
     }
@@ -277,17 +264,17 @@ mod tests {
     fn nothing_comes_between_headers_and_their_continuation() {
         let mut call = begun();
         call.take(headers(0, &OK)).unwrap();
-        let between = call.take(frame(frames::PING, 0, 0, *b"12345678"));
+        let between = call.take(Frame::new(frames::PING, 0, 0, *b"12345678"));
         assert!(strangeness(between).contains("between"));
-        let alone = begun().take(frame(frames::CONTINUATION, frames::END_HEADERS, STREAM, []));
+        let alone = begun().take(Frame::new(frames::CONTINUATION, frames::END_HEADERS, STREAM, []));
         assert!(strangeness(alone).contains("of nothing"));
     }
 
     #[test]
     fn ping_is_answered_with_its_own_bytes() {
         let mut call = begun();
-        let answer = frame(frames::PING, frames::ACK, 0, *b"12345678");
-        let step = call.take(frame(frames::PING, 0, 0, *b"12345678")).unwrap();
+        let answer = Frame::new(frames::PING, frames::ACK, 0, *b"12345678");
+        let step = call.take(Frame::new(frames::PING, 0, 0, *b"12345678")).unwrap();
         assert_eq!(step, Step::Send(answer.clone()));
         assert_eq!(call.take(answer).unwrap(), Step::Read);
     }
@@ -312,12 +299,15 @@ mod tests {
     fn goaway_spares_the_requests_that_it_names() {
         let mut call = begun();
         let later = [&[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0][..], b"max_age"].concat();
-        assert_eq!(call.take(frame(frames::GOAWAY, 0, 0, later)).unwrap(), Step::Read);
+        assert_eq!(
+            call.take(Frame::new(frames::GOAWAY, 0, 0, later)).unwrap(),
+            Step::Read
+        );
         assert_eq!(
             call.farewell().unwrap(),
             "it closes the connection: GOAWAY NO_ERROR \"max_age\""
         );
-        let now = frame(frames::GOAWAY, 0, 0, [0, 0, 0, 0, 0, 0, 0, 11]);
+        let now = Frame::new(frames::GOAWAY, 0, 0, [0, 0, 0, 0, 0, 0, 0, 11]);
         assert_eq!(
             begun().take(now).unwrap(),
             Step::Dropped("it closes the connection: GOAWAY ENHANCE_YOUR_CALM".into())
@@ -326,7 +316,7 @@ mod tests {
 
     #[test]
     fn reset_is_named() {
-        let reset = frame(frames::RST_STREAM, 0, STREAM, [0, 0, 0, 7]);
+        let reset = Frame::new(frames::RST_STREAM, 0, STREAM, [0, 0, 0, 7]);
         assert_eq!(
             begun().take(reset).unwrap(),
             Step::Dropped("it drops the request: RST_STREAM REFUSED_STREAM".into())
@@ -336,25 +326,25 @@ mod tests {
     #[test]
     fn what_a_server_may_not_send_is_refused() {
         for wrong in [
-            frame(frames::PUSH_PROMISE, 0, STREAM, [0, 0, 0, 2]),
-            frame(frames::DATA, 0, STREAM, *b"early"),
-            frame(frames::HEADERS, frames::END_HEADERS, 3, []),
-            frame(frames::HEADERS, frames::END_HEADERS, STREAM, [0xbe]),
-            frame(frames::HEADERS, frames::PADDED, STREAM, []),
-            frame(frames::RST_STREAM, 0, STREAM, [0]),
-            frame(frames::GOAWAY, 0, 0, [0; 7]),
-            frame(frames::WINDOW_UPDATE, 0, 0, [0]),
-            frame(frames::PING, 0, 0, [0]),
-            frame(frames::PING, 0, STREAM, [0; 8]),
-            frame(frames::SETTINGS, 0, 0, [0]),
-            frame(frames::SETTINGS, frames::ACK, 0, [0; 6]),
+            Frame::new(frames::PUSH_PROMISE, 0, STREAM, [0, 0, 0, 2]),
+            Frame::new(frames::DATA, 0, STREAM, *b"early"),
+            Frame::new(frames::HEADERS, frames::END_HEADERS, 3, []),
+            Frame::new(frames::HEADERS, frames::END_HEADERS, STREAM, [0xbe]),
+            Frame::new(frames::HEADERS, frames::PADDED, STREAM, []),
+            Frame::new(frames::RST_STREAM, 0, STREAM, [0]),
+            Frame::new(frames::GOAWAY, 0, 0, [0; 7]),
+            Frame::new(frames::WINDOW_UPDATE, 0, 0, [0]),
+            Frame::new(frames::PING, 0, 0, [0]),
+            Frame::new(frames::PING, 0, STREAM, [0; 8]),
+            Frame::new(frames::SETTINGS, 0, 0, [0]),
+            Frame::new(frames::SETTINGS, frames::ACK, 0, [0; 6]),
         ] {
             let text = format!("{wrong:?}");
             assert!(matches!(begun().take(wrong), Err(Error::Protocol(_))), "{text}");
         }
         for first in [
-            frame(frames::PING, 0, 0, [0; 8]),
-            frame(frames::SETTINGS, frames::ACK, 0, []),
+            Frame::new(frames::PING, 0, 0, [0; 8]),
+            Frame::new(frames::SETTINGS, frames::ACK, 0, []),
         ] {
             assert!(strangeness(Call::default().take(first)).contains("does not begin"));
         }
@@ -363,9 +353,9 @@ mod tests {
     #[test]
     fn what_means_nothing_here_is_passed_over() {
         for other in [
-            frame(frames::WINDOW_UPDATE, 0, 0, [0, 0, 0, 1]),
-            frame(2, 0, STREAM, [0; 5]),
-            frame(0xbe, 0xff, 7, *b"grease"),
+            Frame::new(frames::WINDOW_UPDATE, 0, 0, [0, 0, 0, 1]),
+            Frame::new(2, 0, STREAM, [0; 5]),
+            Frame::new(0xbe, 0xff, 7, *b"grease"),
         ] {
             let text = format!("{other:?}");
             assert_eq!(begun().take(other).unwrap(), Step::Read, "{text}");
@@ -376,12 +366,12 @@ mod tests {
     fn endless_answers_are_too_large() {
         let mut busy = begun();
         let last = (0..MOST_FRAMES)
-            .map(|_| busy.take(frame(frames::PING, 0, 0, [0; 8])))
+            .map(|_| busy.take(Frame::new(frames::PING, 0, 0, [0; 8])))
             .last();
         assert!(matches!(last, Some(Err(Error::TooLarge))));
         let mut big = begun();
         big.take(headers(frames::END_HEADERS, &OK)).unwrap();
-        let piece = || frame(frames::DATA, 0, STREAM, vec![0; frames::LARGEST]);
+        let piece = || Frame::new(frames::DATA, 0, STREAM, vec![0; frames::LARGEST]);
         assert_eq!(big.take(piece()).unwrap(), Step::Read);
         let last = (0..3).map(|_| big.take(piece())).last();
         assert!(matches!(last, Some(Err(Error::TooLarge))));

@@ -49,6 +49,16 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// A frame of this kind.
+    pub fn new(kind: u8, flags: u8, stream: u32, payload: impl Into<Vec<u8>>) -> Self {
+        Self {
+            kind,
+            flags,
+            stream,
+            payload: payload.into(),
+        }
+    }
+
     /// Ready to be sent.
     pub fn bytes(&self) -> Vec<u8> {
         let length = u32::try_from(self.payload.len())
@@ -89,20 +99,11 @@ impl Frame {
 
 /// All that a client says to ask once: a block of headers and a message.
 pub fn opening(headers: Vec<u8>, message: Vec<u8>) -> Vec<u8> {
-    let frame = |kind, flags, stream, payload| {
-        Frame {
-            kind,
-            flags,
-            stream,
-            payload,
-        }
-        .bytes()
-    };
     [
         PREFACE.to_vec(),
-        frame(SETTINGS, 0, 0, WISHES.to_vec()),
-        frame(HEADERS, END_HEADERS, STREAM, headers),
-        frame(DATA, END_STREAM, STREAM, message),
+        Frame::new(SETTINGS, 0, 0, WISHES).bytes(),
+        Frame::new(HEADERS, END_HEADERS, STREAM, headers).bytes(),
+        Frame::new(DATA, END_STREAM, STREAM, message).bytes(),
     ]
     .concat()
 }
@@ -186,12 +187,7 @@ mod tests {
     }
 
     fn frame(kind: u8, flags: u8, payload: &[u8]) -> Frame {
-        Frame {
-            kind,
-            flags,
-            stream: STREAM,
-            payload: payload.to_vec(),
-        }
+        Frame::new(kind, flags, STREAM, payload)
     }
 
     fn said(result: Result<Frame, Error>) -> String {

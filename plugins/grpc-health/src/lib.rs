@@ -259,14 +259,7 @@ mod tests {
     }
 
     fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-        let payload = payload.to_vec();
-        Frame {
-            kind,
-            flags,
-            stream,
-            payload,
-        }
-        .bytes()
+        Frame::new(kind, flags, stream, payload).bytes()
     }
 
     fn block(fields: &[(&str, &str)]) -> Vec<u8> {
