@@ -21,7 +21,7 @@ use catamaran::commands::lab::enclosure::FOLDER;
 use catamaran::commands::lab::world::{Host, World};
 use catamaran::pure::digest::sha256;
 use catamaran::shell::admin::Place;
-use catamaran::shell::plugin_store::standard;
+use catamaran::shell::plugin_store::{Kept, standard};
 use daemon::{Daemon, VIRTUAL, document, gains, has, hosts, loses, pair};
 use enclosed::{PATIENCE, enclosed, found, run};
 use nix::sys::signal::Signal;
@@ -319,22 +319,14 @@ fn document_that_cannot_be_applied_changes_nothing() {
 
 /// A plugin as a start keeps it that has fetched it; how a document pins it.
 fn kept(folder: &Path, component: &[u8]) -> String {
-    let blob = |bytes: &[u8]| {
-        let digest = sha256(bytes);
-        fs::write(folder.join("blobs/sha256").join(digest.digest()), bytes).unwrap();
-        digest.to_string()
-    };
-    fs::create_dir_all(folder.join("blobs/sha256")).unwrap();
-    let layer = json!({
-        "mediaType": "application/wasm", "digest": blob(component), "size": component.len(),
-    });
-    let config = json!({
-        "mediaType": "application/vnd.oci.empty.v1+json", "digest": blob(b"{}"), "size": 2,
-    });
+    let blob = |kind: &str, bytes: &[u8]| json!({ "mediaType": kind, "digest": sha256(bytes).to_string(), "size": bytes.len() });
+    let layer = blob("application/wasm", component);
+    let config = blob("application/vnd.oci.empty.v1+json", b"{}");
     let manifest = json!({ "schemaVersion": 2, "config": config, "layers": [layer] }).to_string();
+    Kept::new(folder).keep(manifest.as_bytes(), component).unwrap();
     format!(
         "oci:registry.example.test/checks/own@{}",
-        blob(manifest.as_bytes())
+        sha256(manifest.as_bytes())
     )
 }
 

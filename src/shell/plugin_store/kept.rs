@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::image::{Digest, MediaType};
 
 use super::LARGEST;
-use crate::pure::digest::Hasher;
+use crate::pure::digest::{Hasher, sha256};
 use crate::pure::image::plugin;
 use crate::pure::registry::reference::Reference;
 
@@ -51,8 +51,7 @@ impl<'a> Kept<'a> {
     pub fn keep(&self, manifest: &[u8], component: &[u8]) -> io::Result<()> {
         // The manifest last: where it is, all is.
         for bytes in [component, manifest] {
-            let digest = crate::pure::digest::sha256(bytes);
-            let path = self.path(&digest);
+            let path = self.path(&sha256(bytes));
             let folder = path.parent().unwrap_or(self.folder);
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
             write(&path, bytes)?;
