@@ -87,7 +87,7 @@ fn member_without_quorum_says_that_it_has_no_leader() {
             check.finds(ports(name).0, "{}", Cause::Healthy, "etcd 3.").await;
         }
         drop((second, third));
-        check.finds(2379, "{}", Cause::Unhealthy, "leader").await;
+        check.finds(2379, "{}", Cause::Unhealthy, "no leader").await;
     });
 }
 

@@ -137,13 +137,15 @@ impl Etcd {
 
     /// Why a member is not well that has not said so itself, as 3.4 has not.
     fn cause(&self, status: Option<&Status>) -> String {
+        // Who has no leader answers the question for alarms only after seconds,
+        // with an error, and the probe's time would be over.
+        if status.is_some_and(Status::has_no_leader) {
+            return "it has no leader: the quorum is lost, or an election goes on".into();
+        }
         let alarms = if self.status { alarms() } else { Vec::new() };
-        match status {
-            _ if !alarms.is_empty() => format!("alarm {}", alarms.join(", ")),
-            Some(status) if status.has_no_leader() => {
-                "it has no leader: the quorum is lost, or an election goes on".into()
-            }
-            _ => "it says that it is not healthy, and not why".into(),
+        match alarms.is_empty() {
+            true => "it says that it is not healthy, and not why".into(),
+            false => format!("alarm {}", alarms.join(", ")),
         }
     }
 }

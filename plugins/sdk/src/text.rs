@@ -27,6 +27,7 @@ pub fn quote(bytes: &[u8], most: usize) -> String {
     for character in characters.by_ref().take(most) {
         match character {
             '"' | '\\' | '\r' | '\n' | '\t' => quoted.extend(character.escape_default()),
+            '\'' => quoted.push(character),
             // U+202E and its kin turn a line of text around; Debug knows them.
             _ if character.is_control() || character.escape_debug().len() > 1 => quoted.push('\u{fffd}'),
             _ => quoted.push(character),
@@ -49,6 +50,10 @@ mod tests {
         assert_eq!(quote(b"abcdef", 3), r#""abc"…"#);
         assert_eq!(quote(b"\x00\x1b[31m\xff", 40), "\"\u{fffd}\u{fffd}[31m\u{fffd}\"");
         assert_eq!(quote("a\u{202e}b".as_bytes(), 40), "\"a\u{fffd}b\"");
+        assert_eq!(
+            quote(b"slave-serve-stale-data is 'no'", 40),
+            "\"slave-serve-stale-data is 'no'\""
+        );
         assert_eq!(quote("ééé".as_bytes(), 3), "\"ééé\"");
         assert_eq!(quote(b"", 3), "\"\"");
         assert_eq!(quote(&[b'x'; 100], 2), "\"xx\"…");
