@@ -17,6 +17,9 @@
 //! others have that compute all they can, and however many others there are.
 //! That a check's probes are of that kind is remembered: its next instance does
 //! not begin as a light one.
+//!
+//! In a light lane those that have begun go first, so that few instances live at
+//! a time.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::Pin;
@@ -31,6 +34,9 @@ use super::limits::{LIGHT, TICK};
 
 /// What light lanes may compute while a heavy one waits: fifteen ticks for its one.
 const BEFORE_HEAVY: Duration = TICK.saturating_mul(15);
+
+/// What may be computed, by whoever, before timers and sockets are looked at.
+const STRETCH: Duration = Duration::from_millis(1);
 
 /// Where the lanes of all checks meet.
 #[derive(Default)]
@@ -84,6 +90,8 @@ struct Turns<W> {
     heavy: Queue<W>,
     /// What light ones have computed since a heavy one has.
     light_alone: Duration,
+    /// What all have computed since the runtime looked at its timers.
+    at_a_stretch: Duration,
     taken: bool,
 }
 
@@ -101,7 +109,9 @@ struct Lane<W> {
     tag: Duration,
     /// One of it computes: how far it gets is not known yet.
     computes: bool,
-    waiting: VecDeque<W>,
+    /// Those whose first turn it would be; they come after all others.
+    new: VecDeque<W>,
+    begun: VecDeque<W>,
 }
 
 impl<W> Default for Turns<W> {
@@ -110,8 +120,19 @@ impl<W> Default for Turns<W> {
             light: Queue::default(),
             heavy: Queue::default(),
             light_alone: Duration::ZERO,
+            at_a_stretch: Duration::ZERO,
             taken: false,
         }
+    }
+}
+
+impl<W> Lane<W> {
+    fn is_empty(&self) -> bool {
+        self.new.is_empty() && self.begun.is_empty()
+    }
+
+    fn pop(&mut self) -> Option<W> {
+        self.begun.pop_front().or_else(|| self.new.pop_front())
     }
 }
 
@@ -147,9 +168,9 @@ impl<W> Turns<W> {
         }
     }
 
-    /// Stand at the end of a lane.
-    fn wait(&mut self, (number, kind): Place, who: W) {
-        self.queue(kind).wait(number, who);
+    /// Stand at the end of a lane, or of its new ones.
+    fn wait(&mut self, (number, kind): Place, is_new: bool, who: W) {
+        self.queue(kind).wait(number, is_new, who);
     }
 
     /// Whose turn it is, if it is somebody's, and of which lane.
@@ -170,6 +191,18 @@ impl<W> Turns<W> {
         next
     }
 
+    /// Whether `used` made it too much at a stretch, or a heavy one would be
+    /// next: a light one may be ready for its turn and not know it yet.
+    fn is_time_to_look_up(&mut self, used: Duration) -> bool {
+        self.at_a_stretch += used;
+        let is_heavy_next = self.light.order.is_empty() && !self.heavy.order.is_empty();
+        let is_time = is_heavy_next || self.at_a_stretch >= STRETCH;
+        if is_time {
+            self.at_a_stretch = Duration::ZERO;
+        }
+        is_time
+    }
+
     /// The turn of a lane is over.
     fn done(&mut self, (number, kind): Place, used: Duration) {
         self.taken = false;
@@ -186,7 +219,8 @@ impl<W> Queue<W> {
         let lane = Lane {
             tag: self.now,
             computes: false,
-            waiting: VecDeque::new(),
+            new: VecDeque::new(),
+            begun: VecDeque::new(),
         };
         self.lanes.insert(number, lane);
     }
@@ -197,12 +231,15 @@ impl<W> Queue<W> {
         }
     }
 
-    fn wait(&mut self, number: usize, who: W) {
+    fn wait(&mut self, number: usize, is_new: bool, who: W) {
         let Some(lane) = self.lanes.get_mut(&number) else {
             return;
         };
-        let is_first = lane.waiting.is_empty();
-        lane.waiting.push_back(who);
+        let is_first = lane.is_empty();
+        match is_new {
+            true => lane.new.push_back(who),
+            false => lane.begun.push_back(who),
+        }
         if is_first && !lane.computes {
             // Whoever had nothing to do has not saved up for now.
             lane.tag = lane.tag.max(self.now);
@@ -215,7 +252,7 @@ impl<W> Queue<W> {
             let Some(lane) = self.lanes.get_mut(&number) else {
                 continue;
             };
-            while let Some(who) = lane.waiting.pop_front() {
+            while let Some(who) = lane.pop() {
                 if !has_gone(&who) {
                     lane.computes = true;
                     self.now = tag;
@@ -232,7 +269,7 @@ impl<W> Queue<W> {
         };
         lane.computes = false;
         lane.tag += used;
-        if !lane.waiting.is_empty() {
+        if !lane.is_empty() {
             self.order.insert((lane.tag, number));
         }
     }
@@ -272,9 +309,9 @@ impl Crossing {
 }
 
 impl Lanes {
-    fn wait(&self, kind: Kind) -> oneshot::Receiver<Pass> {
+    fn wait(&self, kind: Kind, is_new: bool) -> oneshot::Receiver<Pass> {
         let (turn, granted) = oneshot::channel();
-        self.crossing.turns().wait((self.number, kind), turn);
+        self.crossing.turns().wait((self.number, kind), is_new, turn);
         self.crossing.go_on();
         granted
     }
@@ -322,6 +359,13 @@ impl<F: Future> Paced<F> {
             spent: Duration::ZERO,
         }
     }
+
+    /// Heavy ones of a check take turns, also with those that are new: any of
+    /// them may go on for ever.
+    fn wait(&self) -> oneshot::Receiver<Pass> {
+        let is_new = self.kind == Kind::Light && self.spent.is_zero();
+        self.lanes.wait(self.kind, is_new)
+    }
 }
 
 impl<F: Future> Future for Paced<F> {
@@ -329,7 +373,7 @@ impl<F: Future> Future for Paced<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let waiting = self.waiting.take();
-        let mut waiting = waiting.unwrap_or_else(|| self.lanes.wait(self.kind));
+        let mut waiting = waiting.unwrap_or_else(|| self.wait());
         // Never an error: the lanes are there as long as somebody waits in them.
         let Poll::Ready(pass) = Pin::new(&mut waiting).poll(context) else {
             self.waiting = Some(waiting);
@@ -350,9 +394,14 @@ impl<F: Future> Future for Paced<F> {
         }
         if let Ok(mut pass) = pass {
             pass.used = used;
-            // Those that are ready by now have to find the turn taken, or all of
-            // them would compute before the runtime looks at a timer again.
-            tokio::spawn(async move { drop(pass) });
+            if self.lanes.crossing.turns().is_time_to_look_up(used) {
+                // Until then the turn is taken: all that want to compute wait, and
+                // the runtime, with nothing left to do, looks at timers and sockets.
+                tokio::spawn(async move {
+                    tokio::task::yield_now().await;
+                    drop(pass);
+                });
+            }
         }
         outcome
     }
@@ -392,14 +441,14 @@ mod tests {
         for _ in 0..50 {
             let number = all.add();
             for _ in 0..20 {
-                all.wait((number, Kind::Heavy), "heavy");
+                all.wait((number, Kind::Heavy), false, "heavy");
             }
         }
         let length = |who: &str| if who == "heavy" { TICK } else { MS / 10 };
         assert_eq!(turns(&mut all, 70, length), ["heavy"; 70]);
         let number = all.add();
         for _ in 0..2000 {
-            all.wait((number, Kind::Light), "light");
+            all.wait((number, Kind::Light), false, "light");
         }
         let had = turns(&mut all, 1600, length);
         let heavy: Vec<_> = (0..1600).filter(|at| had[*at] == "heavy").collect();
@@ -412,11 +461,11 @@ mod tests {
         let mut all = Turns::default();
         let (a, b) = (all.add(), all.add());
         for _ in 0..100 {
-            all.wait((a, Kind::Light), "a");
+            all.wait((a, Kind::Light), false, "a");
         }
         assert_eq!(turns(&mut all, 3, |_| MS), ["a"; 3]);
         for _ in 0..100 {
-            all.wait((b, Kind::Light), "b");
+            all.wait((b, Kind::Light), false, "b");
         }
         // What `a` had while nobody else wanted it is not held against it.
         assert_eq!(turns(&mut all, 6, |_| MS), ["b", "a", "b", "a", "b", "a"]);
@@ -427,26 +476,58 @@ mod tests {
     }
 
     #[test]
+    fn who_has_begun_goes_before_who_has_not() {
+        let mut all = Turns::default();
+        let place = (all.add(), Kind::Light);
+        for (is_new, who) in [
+            (true, "third"),
+            (false, "first"),
+            (true, "fourth"),
+            (false, "second"),
+        ] {
+            all.wait(place, is_new, who);
+        }
+        assert_eq!(turns(&mut all, 5, |_| MS), ["first", "second", "third", "fourth"]);
+    }
+
+    #[test]
+    fn timers_are_looked_at_in_time_and_before_a_heavy_turn() {
+        let mut all = Turns::default();
+        let [light, heavy] = [Kind::Light, Kind::Heavy].map(|kind| (all.add(), kind));
+        let short = STRETCH / 4;
+        assert_eq!(
+            [short; 5].map(|used| all.is_time_to_look_up(used)),
+            [false, false, false, true, false]
+        );
+        assert!(all.is_time_to_look_up(TICK));
+        all.wait(light, true, "light");
+        all.wait(heavy, false, "heavy");
+        assert!(!all.is_time_to_look_up(short));
+        assert_eq!(all.next(|_| false), Some(("light", light)));
+        assert!(all.is_time_to_look_up(short));
+    }
+
+    #[test]
     fn one_at_a_time_and_lanes_come_and_go() {
         let mut all = Turns::default();
         let (a, b) = (all.add(), all.add());
         let [a, b] = [a, b].map(|number| (number, Kind::Light));
-        all.wait(a, "a");
-        all.wait(b, "b");
+        all.wait(a, false, "a");
+        all.wait(b, false, "b");
         assert_eq!(all.next(|_| false), Some(("a", a)));
         assert_eq!(all.next(|_| false), None);
         // It waits again before its turn is over.
-        all.wait(a, "a");
+        all.wait(a, false, "a");
         all.remove(b.0);
         all.done(a, MS);
         assert_eq!(all.next(|_| false), Some(("a", a)));
         all.remove(a.0);
         all.done(a, MS);
-        all.wait(a, "a");
+        all.wait(a, false, "a");
         assert_eq!(all.next(|_| false), None);
         let c = (all.add(), Kind::Heavy);
-        all.wait(c, "gone");
-        all.wait(c, "c");
+        all.wait(c, false, "gone");
+        all.wait(c, false, "c");
         assert_eq!(all.next(|who| *who == "gone"), Some(("c", c)));
     }
 
@@ -526,7 +607,7 @@ mod tests {
     #[tokio::test]
     async fn who_gives_up_while_it_waits_frees_its_place() {
         let lanes = Crossing::new().lanes();
-        let held = lanes.wait(Kind::Light);
+        let held = lanes.wait(Kind::Light, false);
         let mut given_up = Box::pin(Paced::new(async {}, lanes.clone(), Resumed::default()));
         let mut context = Context::from_waker(std::task::Waker::noop());
         assert!(given_up.as_mut().poll(&mut context).is_pending());

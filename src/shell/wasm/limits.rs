@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, ResourceLimiter};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, ResourceLimiter};
 
 use super::budget::Part;
 
@@ -87,8 +87,11 @@ pub fn engine_config() -> Config {
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(MOST_MEMORY)
         // Most of a slot's pages are never touched; those that a probe did
-        // touch are worth clearing by hand rather than giving back.
+        // touch, as the kernel tells from 6.7 on, are worth clearing by hand
+        // rather than giving back.
         .linear_memory_keep_resident(64 << 10)
+        .table_keep_resident(8 << 10)
+        .pagemap_scan(Enabled::Auto)
         .max_unused_warm_slots(64);
     let mut config = Config::new();
     config

@@ -14,10 +14,6 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// Polls after which timers and sockets are looked at. Each may be a tick long,
-/// and a time-out has to be seen within a few.
-const POLLS: u32 = 4;
-
 /// A thread with a runtime; it ends when this is dropped.
 pub struct Runner {
     runtime: Handle,
@@ -57,14 +53,11 @@ impl Runner {
     }
 }
 
-/// Timers, sockets and those who let others go first are looked at often; new
-/// probes, which other threads bring, before each poll.
+/// What all of it runs on. Timers, sockets and new probes, which other threads
+/// bring, are looked at when nobody may compute for a moment: the lanes see to
+/// it that this is often.
 pub fn runtime() -> io::Result<Runtime> {
-    Builder::new_current_thread()
-        .enable_all()
-        .event_interval(POLLS)
-        .global_queue_interval(1)
-        .build()
+    Builder::new_current_thread().enable_all().build()
 }
 
 impl<T> Drop for Task<T> {
