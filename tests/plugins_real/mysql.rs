@@ -221,6 +221,13 @@ fn probes_do_not_count_as_broken_handshakes() {
         mariadb
             .logs("Access denied for user 'catamaran'@'balancer'")
             .await;
+        // Nor do those that wanted TLS, which this server does not have, count.
+        let secure = Check::of("mysql").with_tls(&unverified());
+        for _ in 0..10 {
+            let found = secure.probe_at((address, PORT).into(), "{}").await;
+            assert!(found.detail.contains("have_ssl"), "{found}");
+        }
+        finds("MariaDB").await;
 
         // What it would come to if they left after the greeting.
         let found = async || {

@@ -64,17 +64,13 @@ impl Check for Mysql {
         }
         let greeting = Greeting::read(&first.body)?;
         let mut number = first.number.wrapping_add(1);
-        if request.endpoint.tls {
-            if !greeting.offers_tls() {
-                return Ok(unhealthy(
-                    "the server does not speak TLS (have_ssl), and the check has a `tls` table",
-                ));
-            }
+        let is_secure = request.endpoint.tls && greeting.offers_tls();
+        if is_secure {
             stream.write(&packet(number, &greeting.ask_for_tls()))?;
             stream.start_tls()?;
             number = number.wrapping_add(1);
         }
-        let answer = packet(number, &greeting.answer(USER, request.endpoint.tls));
+        let answer = packet(number, &greeting.answer(USER, is_secure));
         let refusal = if greeting.takes_answers() {
             leave(&stream, &answer)?
         } else {
@@ -82,6 +78,10 @@ impl Check for Mysql {
         };
         Ok(match refusal {
             Some(refusal) if is_of_the_server(&refusal) => unhealthy(explain(&refusal)),
+            // Said in the end, since a handshake that is broken off counts.
+            _ if is_secure != request.endpoint.tls => {
+                unhealthy("the server does not speak TLS (have_ssl), and the check has a `tls` table")
+            }
             _ => self.judge(&greeting.version),
         })
     }
