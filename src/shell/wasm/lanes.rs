@@ -591,6 +591,31 @@ mod tests {
         });
     }
 
+    #[test]
+    fn timer_is_seen_after_a_turn_or_two_of_many_that_compute() {
+        runtime().unwrap().block_on(async {
+            let lanes = Crossing::new().lanes();
+            let turns = Arc::new(Mutex::new(0));
+            let mut tasks = JoinSet::new();
+            for _ in 0..50 {
+                let turns = turns.clone();
+                let endless = async move {
+                    loop {
+                        // Longer than the timer below; this is the computing.
+                        sleep(5 * MS);
+                        *turns.lock().unwrap() += 1;
+                        yield_now().await;
+                    }
+                };
+                let paced = Paced::new(endless, lanes.clone(), Resumed::default());
+                tasks.spawn(paced);
+            }
+            tokio::time::sleep(MS).await;
+            let turns = *turns.lock().unwrap();
+            assert!(turns <= 2, "after {turns} turns");
+        });
+    }
+
     #[tokio::test]
     async fn who_waits_for_something_else_holds_no_turn() {
         let lanes = Crossing::new().lanes();
