@@ -9,27 +9,19 @@ mod installed;
 mod nix;
 
 use std::fs;
-use std::io::Write;
 use std::process::{Command, Output};
 
+use installed::skipped;
 use nix::{Nix, names, path, quoted};
 use serde_json::{Value, json};
 
 const EXAMPLES: &str = "nixos-modules/examples";
 
-/// Says past the harness that the calling test does nothing.
-fn skip(why: &str) {
-    let thread = std::thread::current();
-    let name = thread.name().unwrap_or("a test");
-    // A closed standard error is no reason to fail.
-    drop(writeln!(std::io::stderr(), "SKIPPED: {name}: {why}"));
-}
-
 /// Nix, or the reason why the calling test ends.
 fn obtain() -> Option<Nix> {
     let nix = Nix::obtain();
     if nix.is_none() {
-        skip("no nix here, and none to be had from Debian");
+        skipped("no nix here, and none to be had from Debian");
     }
     nix
 }
@@ -117,7 +109,7 @@ fn founding_example_is_the_founding_document() {
 #[test]
 fn make_cluster_gives_a_system_for_every_machine() {
     let Some(nixpkgs) = std::env::var_os("NIXPKGS") else {
-        skip("NIXPKGS names no nixpkgs");
+        skipped("NIXPKGS names no nixpkgs");
         return;
     };
     let Some(nix) = obtain() else { return };

@@ -9,13 +9,12 @@ mod installed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use catamaran::pure::config::{Config, Format, check};
 use catamaran::pure::manifest::{File, IMAGE, Kind, Wishes, manifest};
-use installed::unpacked;
+use installed::{skipped, unpacked};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -154,12 +153,6 @@ fn laid_out(files: &[File]) -> TempDir {
     folder
 }
 
-/// Past the harness, which keeps what a test that passes has printed.
-fn say(text: &str) {
-    // A closed standard error is no reason to fail.
-    drop(writeln!(std::io::stderr(), "{text}"));
-}
-
 /// What a tool says of a file, and whether it is content.
 fn judged(command: &mut Command) -> Option<(bool, String)> {
     let output = command.stdin(Stdio::null()).output().ok()?;
@@ -184,7 +177,7 @@ fn systemd_understands_the_unit_and_finds_it_hardened() {
                 std::env::var_os("CI").is_none(),
                 "in CI systemd has to be installed"
             );
-            say("SKIPPED: systemd units: systemd-analyze is not there (package systemd)");
+            skipped("systemd-analyze is not there (package systemd)");
             return;
         };
         assert!(good && said.is_empty(), "{name}: {said}");
@@ -204,9 +197,7 @@ fn quadlet() -> Option<PathBuf> {
 #[test]
 fn podman_makes_services_of_the_units() {
     let Some(quadlet) = quadlet() else {
-        say(
-            "SKIPPED: quadlet units: podman's quadlet is not there (podman 4.8 or later, or name it in QUADLET)",
-        );
+        skipped("podman's quadlet is not there (podman 4.8 or later, or name it in QUADLET)");
         return;
     };
     for (name, files) in made(Kind::Quadlet) {

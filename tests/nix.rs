@@ -19,6 +19,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use installed::skipped;
 use nix::{Nix, ROOT, files, names, path, quoted};
 use serde_json::{Value, json};
 use unit::unit_text;
@@ -35,11 +36,7 @@ fn say(text: &str) {
 fn obtain() -> Option<Nix> {
     let nix = Nix::obtain();
     if nix.is_none() {
-        let thread = std::thread::current();
-        say(&format!(
-            "SKIPPED: {}: no nix here, and none to be had from Debian",
-            thread.name().unwrap_or("a test")
-        ));
+        skipped("no nix here, and none to be had from Debian");
     }
     nix
 }

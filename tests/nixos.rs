@@ -18,6 +18,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use installed::skipped;
 use nix::{Nix, ROOT, names, path, quoted};
 use serde_json::{Value, json};
 
@@ -29,10 +30,8 @@ fn say(text: &str) {
 
 /// Nix and a nixpkgs as an expression, or the calling test ends.
 fn obtain() -> Option<(Nix, String)> {
-    let thread = std::thread::current();
-    let name = thread.name().unwrap_or("a test");
     let Some(nixpkgs) = std::env::var_os("NIXPKGS") else {
-        say(&format!("SKIPPED: {name}: NIXPKGS names no nixpkgs"));
+        skipped("NIXPKGS names no nixpkgs");
         return None;
     };
     let nixpkgs = PathBuf::from(nixpkgs);
@@ -42,9 +41,7 @@ fn obtain() -> Option<(Nix, String)> {
         "NIXPKGS: {nixpkgs} has no nixos"
     );
     let Some(nix) = Nix::obtain() else {
-        say(&format!(
-            "SKIPPED: {name}: no nix here, and none to be had from Debian"
-        ));
+        skipped("no nix here, and none to be had from Debian");
         return None;
     };
     Some((nix, format!("(/. + {})", quoted(nixpkgs))))
@@ -278,7 +275,7 @@ fn flake_has_its_outputs() {
         }
     }
     if found["derivations"] == json!({}) {
-        say("SKIPPED: derivations of the flake's packages: this nixpkgs is older than importCargoLock");
+        skipped("derivations of the flake's packages: this nixpkgs is older than importCargoLock");
     }
 }
 

@@ -1,18 +1,15 @@
 //! The committed components are what their sources make.
 
-use std::io::Write;
+#[path = "support/installed.rs"]
+mod installed;
+
 use std::path::Path;
 
 use catamaran::commands::plugin::workshop::{Outcome, Workshop};
+use installed::skipped;
 
 fn workshop() -> Workshop {
     Workshop::find(Path::new(env!("CARGO_MANIFEST_DIR"))).expect("a clone")
-}
-
-/// Says it on the real standard error, which the test harness does not capture.
-fn say(text: &str) {
-    // A closed standard error is no reason to fail.
-    drop(writeln!(std::io::stderr(), "{text}"));
 }
 
 #[test]
@@ -48,9 +45,7 @@ fn sources_make_the_same_bytes() {
     let toolchain = match workshop.toolchain() {
         Ok(toolchain) => toolchain,
         Err(error) => {
-            say(&format!(
-                "SKIPPED: sources_make_the_same_bytes: no compiler for wasm32-unknown-unknown: {error}"
-            ));
+            skipped(&format!("no compiler for wasm32-unknown-unknown: {error}"));
             return;
         }
     };
@@ -62,8 +57,8 @@ fn sources_make_the_same_bytes() {
             .expect("a comparison")
         {
             Outcome::Same => {}
-            Outcome::OtherCompiler(recorded) => say(&format!(
-                "SKIPPED: sources_make_the_same_bytes: {} builds, but its bytes are those of {recorded}, at hand is {}",
+            Outcome::OtherCompiler(recorded) => skipped(&format!(
+                "{} builds, but its bytes are those of {recorded}, at hand is {}",
                 plugin.name, toolchain.versions
             )),
             Outcome::Differs(how) => faults.push(how),

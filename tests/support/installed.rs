@@ -41,11 +41,19 @@ pub fn possible(missing: Option<String>) -> bool {
         std::env::var_os("CI").is_none(),
         "in CI this must not be so: {why}"
     );
+    skipped(&why);
+    false
+}
+
+/// Say, where nobody captures it, that the calling test or a part of it is not
+/// possible here.
+pub fn skipped(why: &str) {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("a test");
+    // A line of its own, in one piece: the harness may be in the middle of one.
+    let line = format!("\nSKIPPED: {name}: {why}\n");
     // A closed standard error is no reason to fail.
-    drop(writeln!(std::io::stderr(), "SKIPPED: {name}: {why}"));
-    false
+    drop(std::io::stderr().write_all(line.as_bytes()));
 }
 
 /// A program of a newer Debian release, out of packages that are unpacked and
