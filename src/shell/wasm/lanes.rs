@@ -191,8 +191,9 @@ impl<W> Turns<W> {
         next
     }
 
-    /// Whether `used` made it too much at a stretch, or a heavy one would be
-    /// next: a light one may be ready for its turn and not know it yet.
+    /// Whether `used` made it too much at a stretch, or a heavy one may be next:
+    /// a light one may be ready for its turn and not know it yet. A lane in which
+    /// somebody computes is not looked at; that is one look too many at most.
     fn is_time_to_look_up(&mut self, used: Duration) -> bool {
         self.at_a_stretch += used;
         let is_heavy_next = self.light.order.is_empty() && !self.heavy.order.is_empty();
